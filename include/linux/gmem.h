@@ -145,7 +145,7 @@ struct gmem_pfn {
 unsigned int gmem_supported_orders(unsigned int flags);
 struct file *gmem_create_file(const struct gmem_create *create);
 void gmem_release_view(struct inode *inode, struct gmem_view *view);
-int gmem_add_view(struct inode *inode, struct gmem_view *view);
+void gmem_add_view(struct inode *inode, struct gmem_view *view);
 
 int gmem_get_pfn(struct inode *inode, struct gmem_view *view, pgoff_t index,
 		 struct gmem_pfn *out);

@@ -202,6 +202,10 @@ static inline void gmem_assert_held_write(struct gmem_inode *gi)
 	lockdep_assert_held_write(&gi->inode.i_mapping->invalidate_lock);
 }
 
+/* mm/mempolicy.c, made visible by our patch: returns frozen pages */
+struct page *alloc_pages_mpol(gfp_t gfp, unsigned int order,
+			      struct mempolicy *pol, pgoff_t ilx, int nid);
+
 /* core.c */
 int gmem_register_block(struct gmem_block *block);
 void gmem_unregister_block(struct gmem_block *block);
@@ -210,41 +214,72 @@ void gmem_for_each_registered(void (*fn)(struct gmem_block *block, void *arg),
 			      void *arg);
 
 /* block.c: see the comment at its top */
+void gmem_block_init(void);
 struct mutex *gmem_slot_mutex(struct gmem_inode *gi, pgoff_t index);
 bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
 int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b);
-pgoff_t gmem_next_present(struct gmem_inode *gi, pgoff_t index, pgoff_t end,
-			  struct gmem_backing *b, unsigned int *order);
+bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
+		       struct gmem_backing *b, unsigned long *nr);
+void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
+		   const struct gmem_backing *b, bool live);
 void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 void gmem_free_block(struct gmem_block *block);
+void gmem_free_page(struct page *page, struct obj_cgroup *objcg);
+void gmem_evict_blocks(struct gmem_inode *gi);
 struct gmem_chunk *gmem_get_chunk(struct gmem_block *block, unsigned long offset,
 				  gfp_t gfp);
 unsigned int gmem_clean_order(const struct gmem_backing *b, pgoff_t index);
 bool gmem_is_poisoned(const struct gmem_backing *b);
-bool gmem_is_live(const struct gmem_backing *b);
+
+/*
+ * A live page has at least gmem's own reference; all others have none, those
+ * that share a template's struct page included. Pairs with the release in
+ * page_ref_unfreeze(): whoever sees the reference sees the fields too.
+ */
+static inline bool gmem_is_live(const struct page *page)
+{
+	return atomic_read_acquire(&page->_refcount) != 0;
+}
 
 /* page.c: states of struct page */
-void gmem_freeze_fields(struct page *page);
 void gmem_dissolve(struct gmem_block *block);
+void gmem_mark_poison(struct gmem_block *block);
 int gmem_publish(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
 int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		     pgoff_t *busy);
-void gmem_thaw_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 void gmem_withdraw_frozen(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
-bool gmem_block_withdraw_all(struct gmem_block *block);
+bool gmem_abandon_page(struct page *page);
+bool gmem_abandon_block(struct gmem_block *block);
+
+/* source-buddy.c */
+void gmem_buddy_give_page(struct page *page, struct obj_cgroup *objcg);
+
+/* source-hugetlb.c */
+#ifdef CONFIG_HUGETLB_PAGE
+bool gmem_hugetlb_supports(unsigned int order, unsigned int flags);
+#else
+static inline bool gmem_hugetlb_supports(unsigned int order, unsigned int flags)
+{
+	return false;
+}
+#endif
 
 /* orphan.c */
 void gmem_orphan_block(struct gmem_block *block);
 void gmem_orphan_page(struct page *page, struct obj_cgroup *objcg);
-void gmem_flush_orphans(void);
 
 /* convert.c: the transaction */
+int gmem_prepare_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+		       enum gmem_state filter, struct gmem_range *range);
+void gmem_begin_range(struct gmem_inode *gi, const struct gmem_range *range);
+void gmem_end_range(struct gmem_inode *gi, const struct gmem_range *range);
 int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 
 /* vmemmap.c: blocks whose struct pages are optimized away */
 #ifdef CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP
 int gmem_vmemmap_prepare(void);
+bool gmem_vmemmap_is_optimized(const struct page *head, unsigned int order);
 void gmem_vmemmap_dissolve(struct gmem_block *block);
 int gmem_vmemmap_make_real(struct gmem_block *block, unsigned long offset);
 bool gmem_vmemmap_is_real(const struct gmem_block *block, unsigned long offset);
@@ -254,6 +289,12 @@ int gmem_vmemmap_make_all_real(struct gmem_block *block);
 static inline int gmem_vmemmap_prepare(void)
 {
 	return 0;
+}
+
+static inline bool gmem_vmemmap_is_optimized(const struct page *head,
+					     unsigned int order)
+{
+	return false;
 }
 
 static inline void gmem_vmemmap_dissolve(struct gmem_block *block)
