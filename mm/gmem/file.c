@@ -2,6 +2,7 @@
 /*
  * gmem: what consumers' file operations are made of
  */
+#include <linux/fs.h>
 #include <linux/falloc.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>

@@ -66,7 +66,7 @@ static void gmem_show_block(struct gmem_block *block, void *arg)
 	for (i = 0; i < gmem_block_pages(block); i++)
 		refs += page_ref_count(pfn_to_page(block->pfn + i));
 
-	seq_printf(m, "%lu %lu %u %lu %s %u %lu\n", gi ? gi->inode.i_ino : 0,
+	seq_printf(m, "%llu %lu %u %lu %s %u %lu\n", gi ? gi->inode.i_ino : 0,
 		   block->index, block->order, block->pfn,
 		   block->state == GMEM_INTACT ? "intact" : "dissolved",
 		   block->nr_live, refs);
