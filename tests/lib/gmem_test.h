@@ -253,6 +253,7 @@ enum gm_op {
 	GM_TOUCH,	/* write one word per stride */
 	GM_CHECK,	/* read one word per stride: as TOUCH wrote, or 0 for seed 0 */
 	GM_LOOP,	/* until told to stop: each word is 0 or ours; make it ours */
+	GM_WATCH,	/* until told to stop: verify one word per stride */
 };
 
 struct gm_cmd {

@@ -37,6 +37,18 @@ static void guest_loop(struct gm_cmd *c)
 	} while (!READ_ONCE(c->stop));
 }
 
+static void guest_watch(struct gm_cmd *c)
+{
+	uint64_t i;
+
+	do {
+		for (i = 0; i < c->len; i += c->stride)
+			guest_compare(c, c->gva + i,
+				      c->seed ? gm_word(c->seed, c->off + i) : 0);
+		WRITE_ONCE(c->rounds, c->rounds + 1);
+	} while (!READ_ONCE(c->stop));
+}
+
 static void guest_do(struct gm_cmd *c)
 {
 	uint64_t step = c->op == GM_FILL || c->op == GM_VERIFY ? 8 : c->stride;
@@ -56,6 +68,9 @@ static void guest_do(struct gm_cmd *c)
 		break;
 	case GM_LOOP:
 		guest_loop(c);
+		break;
+	case GM_WATCH:
+		guest_watch(c);
 		break;
 	}
 }
@@ -124,7 +139,7 @@ struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
 		vcpu_args_set(g->vcpu[i], 1, (uint64_t)i);
 		gm_assert_eq(run_to_sync(g, i), 0);
 		/* Fault in the guest's own code and data, so that faults count. */
-		for (op = GM_FILL; op <= GM_LOOP; op++) {
+		for (op = GM_FILL; op <= GM_WATCH; op++) {
 			gm_cmd(g, i)->stop = 1;
 			gm_assert_eq(gm_try(g, i, op, scratch, 0, sizeof(guest_scratch),
 					    8, 1), 0);
