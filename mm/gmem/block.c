@@ -408,6 +408,37 @@ bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 }
 
 /**
+ * gmem_for_each_page - call a function for each page that is in no block
+ * @gi: inode
+ * @fn: called under RCU, may not sleep; the page may just be going away
+ * @arg: passed to @fn
+ */
+void gmem_for_each_page(struct gmem_inode *gi,
+			void (*fn)(struct gmem_inode *gi, pgoff_t index,
+				   struct page *page, void *arg), void *arg)
+{
+	unsigned long key, i;
+	struct page *page;
+	void *entry;
+
+	rcu_read_lock();
+	xa_for_each(&gi->blocks, key, entry) {
+		if (!gi->order) {
+			fn(gi, key, entry, arg);
+			continue;
+		}
+		if (!gmem_is_table(entry))
+			continue;
+		for (i = 0; i < GMEM_CHUNK_PAGES; i++) {
+			page = READ_ONCE(gmem_to_table(entry)->page[i]);
+			if (page)
+				fn(gi, (key << GMEM_CHUNK_ORDER) + i, page, arg);
+		}
+	}
+	rcu_read_unlock();
+}
+
+/**
  * gmem_get_chunk - the side record of 2 MiB of a block
  * @block: block
  * @offset: of a page in the block
@@ -564,7 +595,7 @@ static void gmem_free_table_range(struct gmem_inode *gi, struct gmem_table *tabl
 	if (memchr_inv(table, 0, sizeof(*table)))
 		return;
 	xa_erase(&gi->blocks, gmem_key(start));
-	kfree(table);
+	kfree_rcu_mightsleep(table);
 }
 
 /**
@@ -660,7 +691,7 @@ void gmem_evict_blocks(struct gmem_inode *gi)
 			for (i = 0; i < GMEM_CHUNK_PAGES; i++)
 				if (table->page[i])
 					gmem_evict_page(gi, table->page[i]);
-			kfree(table);
+			kfree_rcu_mightsleep(table);
 		} else {
 			gmem_evict_block(gi, entry);
 		}

@@ -95,6 +95,22 @@ void gmem_for_each_registered(void (*fn)(struct gmem_block *block, void *arg),
 }
 
 /**
+ * gmem_for_each_inode - call a function for each inode there is
+ * @fn: called under a spinlock, may not sleep
+ * @arg: passed to @fn
+ */
+void gmem_for_each_inode(void (*fn)(struct gmem_inode *gi, void *arg), void *arg)
+{
+	struct super_block *sb = gmem_mnt->mnt_sb;
+	struct inode *inode;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
+		fn(GMEM_I(inode), arg);
+	spin_unlock(&sb->s_inode_list_lock);
+}
+
+/**
  * gmem_is_private - may only the guest touch this index?
  * @inode: inode of gmem
  * @index: in pages

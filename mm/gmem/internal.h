@@ -212,6 +212,7 @@ void gmem_unregister_block(struct gmem_block *block);
 struct gmem_block *gmem_find_block(unsigned long pfn);
 void gmem_for_each_registered(void (*fn)(struct gmem_block *block, void *arg),
 			      void *arg);
+void gmem_for_each_inode(void (*fn)(struct gmem_inode *gi, void *arg), void *arg);
 
 /* block.c: see the comment at its top */
 void gmem_block_init(void);
@@ -221,6 +222,9 @@ int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b);
 bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 		       struct gmem_backing *b, unsigned long *nr);
+void gmem_for_each_page(struct gmem_inode *gi,
+			void (*fn)(struct gmem_inode *gi, pgoff_t index,
+				   struct page *page, void *arg), void *arg);
 void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
 		   const struct gmem_backing *b, bool live);
 void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
