@@ -91,16 +91,28 @@ static bool gmem_hugetlb_is_cma(struct hstate *h)
 	       hugetlb_cma_total_size();
 }
 
+/**
+ * gmem_hugetlb_supports - can a file have such blocks?
+ * @order: block order
+ * @flags: GMEM_*, as in struct gmem_create
+ *
+ * Host mappings are refused where the memory may be CMA: GUP would try to move
+ * it out of there, for ever.
+ */
+bool gmem_hugetlb_supports(unsigned int order, unsigned int flags)
+{
+	struct hstate *h = size_to_hstate(PAGE_SIZE << order);
+
+	return h && !((flags & GMEM_MMAP) && gmem_hugetlb_is_cma(h));
+}
+
 static int gmem_hugetlb_open(struct gmem_inode *gi)
 {
 	struct hstate *h = size_to_hstate(PAGE_SIZE << gi->order);
 	struct gmem_reservation *rsv;
 	unsigned long nr;
 
-	if (!h)
-		return -EINVAL;
-	/* GUP would try to move the pages away, for ever. */
-	if ((gi->flags & GMEM_MMAP) && gmem_hugetlb_is_cma(h))
+	if (!gmem_hugetlb_supports(gi->order, gi->flags))
 		return -EINVAL;
 
 	rsv = kzalloc_obj(*rsv, GFP_KERNEL_ACCOUNT);
