@@ -316,12 +316,6 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 		return -ENOENT;
 	gi->owner = create->owner;
 
-	if (create->flags & GMEM_HUGETLB) {
-		err = gmem_vmemmap_prepare();
-		if (err)
-			return err;
-	}
-
 	err = gmem_source_for(create->flags)->open(gi);
 	if (!err)
 		gi->source = gmem_source_for(create->flags);

@@ -202,9 +202,11 @@ static inline void gmem_assert_held_write(struct gmem_inode *gi)
 	lockdep_assert_held_write(&gi->inode.i_mapping->invalidate_lock);
 }
 
-/* mm/mempolicy.c, made visible by our patch: returns frozen pages */
+/* mm/mempolicy.c, made visible by our patches; the first returns frozen pages */
 struct page *alloc_pages_mpol(gfp_t gfp, unsigned int order,
 			      struct mempolicy *pol, pgoff_t ilx, int nid);
+nodemask_t *policy_nodemask(gfp_t gfp, struct mempolicy *pol, pgoff_t ilx,
+			    int *nid);
 
 /* core.c */
 int gmem_register_block(struct gmem_block *block);
@@ -247,6 +249,7 @@ static inline bool gmem_is_live(const struct page *page)
 }
 
 /* page.c: states of struct page */
+void gmem_freeze_fields(struct page *page, struct gmem_inode *gi);
 void gmem_dissolve(struct gmem_block *block);
 void gmem_mark_poison(struct gmem_block *block);
 int gmem_publish(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
@@ -282,15 +285,14 @@ int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 
 /* vmemmap.c: blocks whose struct pages are optimized away */
 #ifdef CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP
-int gmem_vmemmap_prepare(void);
+int gmem_vmemmap_prepare(struct zone *zone);
 bool gmem_vmemmap_is_optimized(const struct page *head, unsigned int order);
 void gmem_vmemmap_dissolve(struct gmem_block *block);
 int gmem_vmemmap_make_real(struct gmem_block *block, unsigned long offset);
 bool gmem_vmemmap_is_real(const struct gmem_block *block, unsigned long offset);
 void gmem_vmemmap_restore_compound(struct gmem_block *block);
-int gmem_vmemmap_make_all_real(struct gmem_block *block);
 #else
-static inline int gmem_vmemmap_prepare(void)
+static inline int gmem_vmemmap_prepare(struct zone *zone)
 {
 	return 0;
 }
@@ -319,11 +321,6 @@ static inline bool gmem_vmemmap_is_real(const struct gmem_block *block,
 
 static inline void gmem_vmemmap_restore_compound(struct gmem_block *block)
 {
-}
-
-static inline int gmem_vmemmap_make_all_real(struct gmem_block *block)
-{
-	return 0;
 }
 #endif
 

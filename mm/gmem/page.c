@@ -22,12 +22,15 @@
 
 #include "internal.h"
 
-/*
- * Bring a page to its frozen form. The type is set before the link to the head
- * goes, so that at no time it looks like a free page to those who only see a
- * reference count of 0.
+/**
+ * gmem_freeze_fields - bring a page to its frozen form
+ * @page: page without references, writable
+ * @gi: owner of a single page; NULL for one of a block
+ *
+ * The type is set before the link to the head goes, so that at no time it looks
+ * like a free page to those who only see a reference count of 0.
  */
-static void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
+void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
 {
 	page->flags.f &= ~PAGE_FLAGS_CHECK_AT_PREP;
 	page_cpupid_reset_last(page);
@@ -58,9 +61,6 @@ void gmem_dissolve(struct gmem_block *block)
 	if (block->state == GMEM_DISSOLVED)
 		return;
 
-	split_page_owner(head, block->order, 0);
-	pgalloc_tag_split(page_folio(head), block->order, 0);
-
 	if (block->hvo) {
 		gmem_vmemmap_dissolve(block);
 	} else {
@@ -77,16 +77,23 @@ void gmem_dissolve(struct gmem_block *block)
 
 /**
  * gmem_mark_poison - set PG_hwpoison on the poisoned pages of a block
- * @block: about to be freed page by page, all of its struct pages writable
+ * @block: about to be freed page by page, all of its struct pages writable;
+ *	dissolved first if it is not
  *
  * Until then poison is in the chunks only: the flag cannot be written in an
  * optimized block.
  */
 void gmem_mark_poison(struct gmem_block *block)
 {
+	struct page *head = pfn_to_page(block->pfn);
 	unsigned long i, bit;
 
 	gmem_dissolve(block);
+
+	/* Not when dissolved: it may go back to a pool as a compound page. */
+	split_page_owner(head, block->order, 0);
+	pgalloc_tag_split(page_folio(head), block->order, 0);
+
 	for (i = 0; i < gmem_nr_chunks(block->order); i++) {
 		if (!block->chunk[i])
 			continue;
