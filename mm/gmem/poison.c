@@ -41,6 +41,9 @@ static struct gmem_inode *gmem_page_owner(struct page *page, pgoff_t *index)
 	*index = READ_ONCE(page->__folio_index);
 
 	if (PageGmem(page)) {
+		/* An intact block on its way keeps what its source put there. */
+		if (PageCompound(page))
+			return NULL;
 		/* Set before the type and cleared after it: read in between. */
 		smp_rmb();
 		private = READ_ONCE(page->private);
