@@ -176,9 +176,10 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 		goto err_give;
 
 	/*
-	 * Memory failure finds the inode by the page: type last, see
-	 * gmem_free_page() for the other side.
+	 * Memory failure finds the inode and where to look in it by the page:
+	 * type last, see gmem_free_page() for the other side.
 	 */
+	page->__folio_index = index;
 	set_page_private(page, (unsigned long)gi);
 	smp_wmb();
 	__SetPageGmem(page);

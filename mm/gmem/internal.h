@@ -273,6 +273,7 @@ static inline bool gmem_hugetlb_supports(unsigned int order, unsigned int flags)
 #endif
 
 /* orphan.c */
+extern struct mutex gmem_orphan_mutex;
 void gmem_orphan_block(struct gmem_block *block);
 void gmem_orphan_page(struct page *page, struct obj_cgroup *objcg);
 
