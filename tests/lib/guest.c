@@ -100,6 +100,11 @@ static int run_to_sync(struct gm_vm *g, unsigned int cpu)
 		if (errno != EINTR)
 			return errno;
 	}
+	/* No memory there, as after its slot was deleted. */
+	if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
+		vcpu_run_complete_io(vcpu);
+		return ENXIO;
+	}
 	switch (get_ucall(vcpu, &uc)) {
 	case UCALL_SYNC:
 		break;
