@@ -4,7 +4,6 @@
  * and changes nothing; a file closed over it leaves an orphan, whose memory
  * comes back when the holder lets go.
  */
-#include <linux/io_uring.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -60,21 +59,25 @@ static void pipe_let_go(struct holder *h)
 	close(h->fd[1]);
 }
 
+/* Of <linux/io_uring.h>, which needs newer headers than libkvm's. */
+#define URING_REGISTER_BUFFERS		0
+#define URING_UNREGISTER_BUFFERS	1
+
 /* A long-term pin, as of a device. */
 static void uring_take(struct holder *h, void *page)
 {
-	struct io_uring_params p = { 0 };
+	uint64_t params[15] = { 0 };
 	struct iovec iov = { .iov_base = page, .iov_len = GM_PAGE };
 
-	h->fd[0] = syscall(__NR_io_uring_setup, 4, &p);
+	h->fd[0] = syscall(__NR_io_uring_setup, 4, params);
 	gm_assert(h->fd[0] >= 0, "io_uring_setup: %s", strerror(errno));
-	gm_assert_ok(syscall(__NR_io_uring_register, h->fd[0], IORING_REGISTER_BUFFERS,
+	gm_assert_ok(syscall(__NR_io_uring_register, h->fd[0], URING_REGISTER_BUFFERS,
 			     &iov, 1));
 }
 
 static void uring_let_go(struct holder *h)
 {
-	gm_assert_ok(syscall(__NR_io_uring_register, h->fd[0], IORING_UNREGISTER_BUFFERS,
+	gm_assert_ok(syscall(__NR_io_uring_register, h->fd[0], URING_UNREGISTER_BUFFERS,
 			     NULL, 0));
 	close(h->fd[0]);
 }
