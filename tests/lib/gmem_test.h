@@ -270,6 +270,8 @@ struct gm_cmd {
 	uint64_t bad_value;
 };
 
+void gm_guest_do(struct gm_cmd *c);	/* in the guest: carry it out */
+
 struct gm_vm {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu[GM_MAX_VCPUS];

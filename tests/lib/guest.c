@@ -49,7 +49,7 @@ static void guest_watch(struct gm_cmd *c)
 	} while (!READ_ONCE(c->stop));
 }
 
-static void guest_do(struct gm_cmd *c)
+void gm_guest_do(struct gm_cmd *c)
 {
 	uint64_t step = c->op == GM_FILL || c->op == GM_VERIFY ? 8 : c->stride;
 	uint64_t i;
@@ -81,7 +81,7 @@ static void guest_main(uint64_t cpu)
 
 	for (;;) {
 		GUEST_SYNC(c->op);
-		guest_do(c);
+		gm_guest_do(c);
 	}
 }
 
