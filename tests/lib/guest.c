@@ -49,7 +49,7 @@ static void guest_watch(struct gm_cmd *c)
 	} while (!READ_ONCE(c->stop));
 }
 
-static void guest_do(struct gm_cmd *c)
+void gm_guest_do(struct gm_cmd *c)
 {
 	uint64_t step = c->op == GM_FILL || c->op == GM_VERIFY ? 8 : c->stride;
 	uint64_t i;
@@ -81,7 +81,7 @@ static void guest_main(uint64_t cpu)
 
 	for (;;) {
 		GUEST_SYNC(c->op);
-		guest_do(c);
+		gm_guest_do(c);
 	}
 }
 
@@ -99,6 +99,11 @@ static int run_to_sync(struct gm_vm *g, unsigned int cpu)
 	while (__vcpu_run(vcpu)) {
 		if (errno != EINTR)
 			return errno;
+	}
+	/* No memory there, as after its slot was deleted. */
+	if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
+		vcpu_run_complete_io(vcpu);
+		return ENXIO;
 	}
 	switch (get_ucall(vcpu, &uc)) {
 	case UCALL_SYNC:
