@@ -99,6 +99,7 @@ make_extra() {
 		echo 'exec sh -i' >"$root/gmem/command"
 	else
 		# By its path: libkvm reads the program it runs in from argv[0].
+		# shellcheck disable=SC2016
 		{ printf 'exec "$(command -v %q || echo %q)"' "${G_CMD[0]}" "${G_CMD[0]}"
 		  [ ${#G_CMD[@]} -eq 1 ] || printf ' %q' "${G_CMD[@]:1}"
 		  echo; } >"$root/gmem/command"
