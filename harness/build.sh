@@ -4,6 +4,7 @@
 
 need tree
 
+# shellcheck disable=SC2034 # for exec
 KERNELS=(stock gmem debug)
 
 # Nothing that differs between two trees or two days may enter an object, or

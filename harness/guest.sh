@@ -98,7 +98,11 @@ make_extra() {
 	if [ -n "$mode" ]; then
 		echo 'exec sh -i' >"$root/gmem/command"
 	else
-		{ printf 'exec'; printf ' %q' "${G_CMD[@]}"; echo; } >"$root/gmem/command"
+		# By its path: libkvm reads the program it runs in from argv[0].
+		# shellcheck disable=SC2016
+		{ printf 'exec "$(command -v %q || echo %q)"' "${G_CMD[0]}" "${G_CMD[0]}"
+		  [ ${#G_CMD[@]} -eq 1 ] || printf ' %q' "${G_CMD[@]:1}"
+		  echo; } >"$root/gmem/command"
 	fi
 	for f in "${G_ADD[@]}"; do
 		cp -L --preserve=mode "$f" "$root/t/${f##*/}"

@@ -2,8 +2,10 @@
 # shellcheck shell=bash
 # What every verb needs: where things are, messages, progress, packages.
 
+# shellcheck disable=SC2034 # for the pieces
 CACHE=${GMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gmem}
 BUILD=${GMEM_BUILD:-$TOP/build}
+# shellcheck disable=SC2034
 JOBS=${GMEM_JOBS:-$(($(nproc) + 1))}
 # The verb's own stderr, for messages from inside a redirected step.
 exec {MSG}>&2

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # PRISTINE_ID is for tree.sh
 # The kernel source: from the Debian package, or what GMEM_KERNEL names.
 
 SOURCE_PACKAGE=linux-source-7.3
