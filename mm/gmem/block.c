@@ -181,6 +181,7 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 	 */
 	page->__folio_index = index;
 	set_page_private(page, (unsigned long)gi);
+	/* Pairs with the reads of memory failure. */
 	smp_wmb();
 	__SetPageGmem(page);
 
@@ -409,14 +410,12 @@ bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 }
 
 /**
- * gmem_for_each_page - call a function for each page that is in no block
+ * gmem_walk_pages - call a function for each page that is in no block
  * @gi: inode
  * @fn: called under RCU, may not sleep; the page may just be going away
  * @arg: passed to @fn
  */
-void gmem_for_each_page(struct gmem_inode *gi,
-			void (*fn)(struct gmem_inode *gi, pgoff_t index,
-				   struct page *page, void *arg), void *arg)
+void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg)
 {
 	unsigned long key, i;
 	struct page *page;
@@ -543,6 +542,7 @@ void gmem_free_page(struct page *page, struct obj_cgroup *objcg)
 	VM_WARN_ON_ONCE(page_ref_count(page));
 
 	__ClearPageGmem(page);
+	/* Pairs with the reads of memory failure. */
 	smp_wmb();
 	set_page_private(page, 0);
 	gmem_buddy_give_page(page, objcg);

@@ -39,8 +39,10 @@ void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
 #endif
 	page->mapping = NULL;
 	set_page_private(page, (unsigned long)gi);
+	/* Memory failure trusts private and index once it sees the type. */
 	smp_wmb();
 	page->page_type = (unsigned int)PGTY_gmem << 24;
+	/* Typed before it stands alone. */
 	smp_wmb();
 	INIT_LIST_HEAD(&page->lru);
 }
@@ -183,14 +185,15 @@ static void gmem_withdraw(struct page *page, struct gmem_inode *gi)
 	gmem_freeze_fields(page, gi);
 }
 
+typedef bool (*gmem_live_fn)(struct gmem_inode *gi, pgoff_t index,
+			     struct gmem_backing *b);
+
 /*
  * Call @fn for each live page of [start, end) until it returns false. Pages may
  * be withdrawn from within.
  */
-static bool gmem_for_each_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-			       bool (*fn)(struct gmem_inode *gi, pgoff_t index,
-					  struct gmem_backing *b),
-			       pgoff_t *last)
+static bool gmem_walk_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+			       gmem_live_fn fn, pgoff_t *last)
 {
 	unsigned long nr, offset, first, bit, stop;
 	struct gmem_backing b;
@@ -273,10 +276,10 @@ int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 
 	gmem_assert_held_write(gi);
 
-	if (gmem_for_each_live(gi, start, end, gmem_freeze_one, busy))
+	if (gmem_walk_live(gi, start, end, gmem_freeze_one, busy))
 		return 0;
 
-	gmem_for_each_live(gi, start, *busy, gmem_thaw_one, &last);
+	gmem_walk_live(gi, start, *busy, gmem_thaw_one, &last);
 	return -EAGAIN;
 }
 
@@ -293,7 +296,7 @@ void gmem_withdraw_frozen(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 	pgoff_t last;
 
 	gmem_assert_held_write(gi);
-	gmem_for_each_live(gi, start, end, gmem_withdraw_one, &last);
+	gmem_walk_live(gi, start, end, gmem_withdraw_one, &last);
 }
 
 /**
