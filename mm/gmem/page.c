@@ -99,9 +99,13 @@ void gmem_mark_poison(struct gmem_block *block)
 	for (i = 0; i < gmem_nr_chunks(block->order); i++) {
 		if (!block->chunk[i])
 			continue;
-		for_each_set_bit(bit, block->chunk[i]->poison, GMEM_CHUNK_PAGES)
-			SetPageHWPoison(pfn_to_page(block->pfn + bit +
-						    i * GMEM_CHUNK_PAGES));
+		for_each_set_bit(bit, block->chunk[i]->poison, GMEM_CHUNK_PAGES) {
+			struct page *page = head + i * GMEM_CHUNK_PAGES + bit;
+
+			/* Nobody's from here on: freeing it leaves all as it is. */
+			SetPageHWPoison(page);
+			__ClearPageGmem(page);
+		}
 	}
 }
 
