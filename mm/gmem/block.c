@@ -333,7 +333,7 @@ static int gmem_fill(struct gmem_inode *gi, pgoff_t index,
 int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b)
 {
-	struct mutex *lock;
+	struct mutex *lock;	/* of the slot */
 	int err = 0;
 
 	if (gmem_lookup(gi, index, b))
@@ -456,9 +456,11 @@ struct gmem_chunk *gmem_get_chunk(struct gmem_block *block, unsigned long offset
 		return chunk;
 
 	chunk = kzalloc_obj(*chunk, gfp);
-	/* Pairs with the dependency in gmem_chunk_of() of lockless readers. */
-	if (chunk)
-		smp_store_release(&block->chunk[offset >> GMEM_CHUNK_ORDER], chunk);
+	if (chunk) {
+		/* Pairs with the dependency of readers in gmem_chunk_of(). */
+		smp_store_release(&block->chunk[offset >> GMEM_CHUNK_ORDER],
+				  chunk);
+	}
 	return chunk;
 }
 

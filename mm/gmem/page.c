@@ -197,7 +197,7 @@ typedef bool (*gmem_live_fn)(struct gmem_inode *gi, pgoff_t index,
  * be withdrawn from within.
  */
 static bool gmem_walk_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-			       gmem_live_fn fn, pgoff_t *last)
+			   gmem_live_fn fn, pgoff_t *last)
 {
 	unsigned long nr, offset, first, bit, stop;
 	struct gmem_backing b;
