@@ -415,6 +415,62 @@ static void prefault(void)
 	gm_vm_free(g);
 }
 
+/*
+ * Whatever happens at userspace_addr is no business of memory that comes from
+ * the file: no mapping of the guest goes away.
+ */
+static void notifier(unsigned int type, uint64_t share)
+{
+	const struct gm_source *src = &gm_sources[GM_SRC_THP_2M];
+	const uint64_t size = 4 * GM_2M;
+	struct stats before, d;
+	struct gm_file f;
+	struct gm_vm *g;
+	void *hva;
+
+	gm_need_source(src, 0);
+	g = gm_vm_create(type, 1, 0);
+	f = gm_create_from(g->vm, src, size, share);
+	hva = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	memset(hva, 0x5a, size);
+	gm_slot(g, &f, GM_GPA, size, 0, hva);
+	gm_map(g, GM_GPA, size);
+	if (type == GM_SWP)
+		vm_mem_set_private(g->vm, GM_GPA, size);
+	gm_guest_touch(g, 0, size, GM_PAGE, SEED);
+
+	before = get_stats(g);
+	gm_assert_ok(mprotect(hva, size, PROT_READ));
+	gm_assert_ok(mprotect(hva, size, PROT_READ | PROT_WRITE));
+	gm_assert_ok(madvise(hva, GM_2M, MADV_DONTNEED));
+	gm_assert_ok(madvise(hva + GM_2M, GM_PAGE, MADV_DONTNEED));
+	madvise(hva + 2 * GM_2M, GM_2M, MADV_PAGEOUT);
+	gm_assert_ok(munmap(hva + 3 * GM_2M, GM_2M));
+	d = since(g, &before);
+	gm_assert_eq(d.p2m, 0);
+	gm_guest_touch(g, 0, size, GM_PAGE, SEED);
+	gm_guest_check(g, 0, size, GM_PAGE, SEED);
+	d = since(g, &before);
+	gm_assert_eq(d.faults, 0);
+	gm_close(&f);
+	gm_vm_free(g);
+}
+
+static void notifier_gmem_only(void)
+{
+	notifier(VM_TYPE_DEFAULT, GM_MMAP);
+}
+
+static void notifier_shared(void)
+{
+	notifier(VM_TYPE_DEFAULT, GM_SHARED);
+}
+
+static void notifier_private(void)
+{
+	notifier(GM_SWP, 0);
+}
+
 static const struct gm_case cases[] = {
 	{ "swp_4k", swp_4k },
 	{ "swp_4k_odd", swp_4k_odd },
@@ -448,6 +504,9 @@ static const struct gm_case cases[] = {
 	{ "meet_hugetlb_2m", meet_htlb_2m },
 	{ "meet_1g", meet_1g },
 	{ "prefault", prefault },
+	{ "notifier_gmem_only", notifier_gmem_only },
+	{ "notifier_shared", notifier_shared },
+	{ "notifier_private", notifier_private },
 };
 
 GM_MAIN(cases, 130)

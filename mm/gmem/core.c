@@ -75,12 +75,11 @@ struct gmem_block *gmem_find_block(unsigned long pfn)
 }
 
 /**
- * gmem_for_each_registered - call a function for each block there is
+ * gmem_walk_registered - call a function for each block there is
  * @fn: called under RCU, may not sleep
  * @arg: passed to @fn
  */
-void gmem_for_each_registered(void (*fn)(struct gmem_block *block, void *arg),
-			      void *arg)
+void gmem_walk_registered(gmem_block_fn fn, void *arg)
 {
 	struct gmem_block *block, *last = NULL;
 	unsigned long key;
@@ -95,11 +94,11 @@ void gmem_for_each_registered(void (*fn)(struct gmem_block *block, void *arg),
 }
 
 /**
- * gmem_for_each_inode - call a function for each inode there is
+ * gmem_walk_inodes - call a function for each inode there is
  * @fn: called under a spinlock, may not sleep
  * @arg: passed to @fn
  */
-void gmem_for_each_inode(void (*fn)(struct gmem_inode *gi, void *arg), void *arg)
+void gmem_walk_inodes(gmem_inode_fn fn, void *arg)
 {
 	struct super_block *sb = gmem_mnt->mnt_sb;
 	struct inode *inode;
@@ -315,12 +314,6 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 	if (!try_module_get(create->owner->module))
 		return -ENOENT;
 	gi->owner = create->owner;
-
-	if (create->flags & GMEM_HUGETLB) {
-		err = gmem_vmemmap_prepare();
-		if (err)
-			return err;
-	}
 
 	err = gmem_source_for(create->flags)->open(gi);
 	if (!err)

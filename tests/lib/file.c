@@ -144,7 +144,7 @@ size_t gm_blocks(const struct gm_file *f, struct gm_block *blocks, size_t max)
 	while (fgets(line, sizeof(line), in)) {
 		if (line[0] < '0' || line[0] > '9')
 			continue;
-		gm_assert(sscanf(line, "%lu %lu %u %lx %15s %lu %ld", &ino, &index,
+		gm_assert(sscanf(line, "%lu %lu %u %lu %15s %lu %ld", &ino, &index,
 				 &order, &pfn, state, &live, &refs) == 7,
 			  "cannot read '%s'", line);
 		if (ino != f->ino || nr == max)

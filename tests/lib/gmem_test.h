@@ -270,6 +270,8 @@ struct gm_cmd {
 	uint64_t bad_value;
 };
 
+void gm_guest_do(struct gm_cmd *c);	/* in the guest: carry it out */
+
 struct gm_vm {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu[GM_MAX_VCPUS];
@@ -297,7 +299,7 @@ void gm_map_at(struct gm_vm *g, uint64_t gva, uint64_t gpa, uint64_t size);
 /* Slot, mapping and, for software-protected VMs, private attributes at once. */
 uint32_t gm_attach(struct gm_vm *g, const struct gm_file *f, uint64_t gpa);
 
-/* Run one command; KVM_RUN's errno, 0 for success. */
+/* Run one command: 0, KVM_RUN's errno, or ENXIO where there is no memory. */
 int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
 	   uint64_t off, uint64_t len, uint64_t stride, uint64_t seed);
 /* Take a vCPU that could not go on back to where it waits for commands. */
