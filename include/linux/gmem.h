@@ -13,6 +13,7 @@
 #include <linux/mm_types.h>
 #include <linux/page-flags.h>
 
+struct hugetlb_cgroup;
 struct seq_file;
 struct vm_area_struct;
 
@@ -175,6 +176,15 @@ static inline int gmem_memory_failure(unsigned long pfn, int mf_flags)
 static inline bool gmem_owns_pfn(unsigned long pfn)
 {
 	return false;
+}
+#endif
+
+/* Hook of hugetlb_cgroup: also moves the charges of what hugetlb has lent. */
+#ifdef CONFIG_KVM_GUEST_MEMFD
+void gmem_hugetlb_reparent(struct hugetlb_cgroup *h_cg);
+#else
+static inline void gmem_hugetlb_reparent(struct hugetlb_cgroup *h_cg)
+{
 }
 #endif
 

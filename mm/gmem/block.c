@@ -176,10 +176,12 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 		goto err_give;
 
 	/*
-	 * Memory failure finds the inode by the page: type last, see
-	 * gmem_free_page() for the other side.
+	 * Memory failure finds the inode and where to look in it by the page:
+	 * type last, see gmem_free_page() for the other side.
 	 */
+	page->__folio_index = index;
 	set_page_private(page, (unsigned long)gi);
+	/* Pairs with the reads of memory failure. */
 	smp_wmb();
 	__SetPageGmem(page);
 
@@ -331,7 +333,7 @@ static int gmem_fill(struct gmem_inode *gi, pgoff_t index,
 int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b)
 {
-	struct mutex *lock;
+	struct mutex *lock;	/* of the slot */
 	int err = 0;
 
 	if (gmem_lookup(gi, index, b))
@@ -408,6 +410,35 @@ bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 }
 
 /**
+ * gmem_walk_pages - call a function for each page that is in no block
+ * @gi: inode
+ * @fn: called under RCU, may not sleep; the page may just be going away
+ * @arg: passed to @fn
+ */
+void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg)
+{
+	unsigned long key, i;
+	struct page *page;
+	void *entry;
+
+	rcu_read_lock();
+	xa_for_each(&gi->blocks, key, entry) {
+		if (!gi->order) {
+			fn(gi, key, entry, arg);
+			continue;
+		}
+		if (!gmem_is_table(entry))
+			continue;
+		for (i = 0; i < GMEM_CHUNK_PAGES; i++) {
+			page = READ_ONCE(gmem_to_table(entry)->page[i]);
+			if (page)
+				fn(gi, (key << GMEM_CHUNK_ORDER) + i, page, arg);
+		}
+	}
+	rcu_read_unlock();
+}
+
+/**
  * gmem_get_chunk - the side record of 2 MiB of a block
  * @block: block
  * @offset: of a page in the block
@@ -425,9 +456,11 @@ struct gmem_chunk *gmem_get_chunk(struct gmem_block *block, unsigned long offset
 		return chunk;
 
 	chunk = kzalloc_obj(*chunk, gfp);
-	/* Pairs with the dependency in gmem_chunk_of() of lockless readers. */
-	if (chunk)
-		smp_store_release(&block->chunk[offset >> GMEM_CHUNK_ORDER], chunk);
+	if (chunk) {
+		/* Pairs with the dependency of readers in gmem_chunk_of(). */
+		smp_store_release(&block->chunk[offset >> GMEM_CHUNK_ORDER],
+				  chunk);
+	}
 	return chunk;
 }
 
@@ -511,6 +544,7 @@ void gmem_free_page(struct page *page, struct obj_cgroup *objcg)
 	VM_WARN_ON_ONCE(page_ref_count(page));
 
 	__ClearPageGmem(page);
+	/* Pairs with the reads of memory failure. */
 	smp_wmb();
 	set_page_private(page, 0);
 	gmem_buddy_give_page(page, objcg);
@@ -564,7 +598,7 @@ static void gmem_free_table_range(struct gmem_inode *gi, struct gmem_table *tabl
 	if (memchr_inv(table, 0, sizeof(*table)))
 		return;
 	xa_erase(&gi->blocks, gmem_key(start));
-	kfree(table);
+	kfree_rcu_mightsleep(table);
 }
 
 /**
@@ -660,7 +694,7 @@ void gmem_evict_blocks(struct gmem_inode *gi)
 			for (i = 0; i < GMEM_CHUNK_PAGES; i++)
 				if (table->page[i])
 					gmem_evict_page(gi, table->page[i]);
-			kfree(table);
+			kfree_rcu_mightsleep(table);
 		} else {
 			gmem_evict_block(gi, entry);
 		}

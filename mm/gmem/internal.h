@@ -14,7 +14,7 @@ struct gmem_inode;
 struct obj_cgroup;
 
 #define GMEM_CHUNK_ORDER	PMD_ORDER
-#define GMEM_CHUNK_PAGES	(1UL << GMEM_CHUNK_ORDER)
+#define GMEM_CHUNK_PAGES	BIT(GMEM_CHUNK_ORDER)
 
 /* May gmem_source.take() scan and migrate for a gigabyte? */
 #define GMEM_TAKE_CONTIG	BIT(0)
@@ -72,6 +72,7 @@ enum gmem_counter {
  * @source: of all blocks
  * @reservation: the source's
  * @owner: owner operations, module pinned
+ * @entry: in the list of all
  * @blocks: see block.c
  * @views: protected by invalidate_lock
  * @policy: of mbind()
@@ -88,6 +89,7 @@ struct gmem_inode {
 	const struct gmem_source *source;
 	void *reservation;
 	const struct gmem_owner_ops *owner;
+	struct list_head entry;
 	struct xarray blocks;
 	struct list_head views;
 	struct shared_policy policy;
@@ -202,16 +204,20 @@ static inline void gmem_assert_held_write(struct gmem_inode *gi)
 	lockdep_assert_held_write(&gi->inode.i_mapping->invalidate_lock);
 }
 
-/* mm/mempolicy.c, made visible by our patch: returns frozen pages */
+/* mm/mempolicy.c, made visible by our patches; the first returns frozen pages */
 struct page *alloc_pages_mpol(gfp_t gfp, unsigned int order,
 			      struct mempolicy *pol, pgoff_t ilx, int nid);
+nodemask_t *policy_nodemask(gfp_t gfp, struct mempolicy *pol, pgoff_t ilx,
+			    int *nid);
 
 /* core.c */
 int gmem_register_block(struct gmem_block *block);
 void gmem_unregister_block(struct gmem_block *block);
 struct gmem_block *gmem_find_block(unsigned long pfn);
-void gmem_for_each_registered(void (*fn)(struct gmem_block *block, void *arg),
-			      void *arg);
+typedef void (*gmem_block_fn)(struct gmem_block *block, void *arg);
+typedef void (*gmem_inode_fn)(struct gmem_inode *gi, void *arg);
+void gmem_walk_registered(gmem_block_fn fn, void *arg);
+void gmem_walk_inodes(gmem_inode_fn fn, void *arg);
 
 /* block.c: see the comment at its top */
 void gmem_block_init(void);
@@ -221,6 +227,9 @@ int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b);
 bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 		       struct gmem_backing *b, unsigned long *nr);
+typedef void (*gmem_page_fn)(struct gmem_inode *gi, pgoff_t index,
+			     struct page *page, void *arg);
+void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg);
 void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
 		   const struct gmem_backing *b, bool live);
 void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
@@ -243,6 +252,7 @@ static inline bool gmem_is_live(const struct page *page)
 }
 
 /* page.c: states of struct page */
+void gmem_freeze_fields(struct page *page, struct gmem_inode *gi);
 void gmem_dissolve(struct gmem_block *block);
 void gmem_mark_poison(struct gmem_block *block);
 int gmem_publish(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
@@ -266,6 +276,7 @@ static inline bool gmem_hugetlb_supports(unsigned int order, unsigned int flags)
 #endif
 
 /* orphan.c */
+extern struct mutex gmem_orphan_mutex;
 void gmem_orphan_block(struct gmem_block *block);
 void gmem_orphan_page(struct page *page, struct obj_cgroup *objcg);
 
@@ -278,15 +289,14 @@ int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 
 /* vmemmap.c: blocks whose struct pages are optimized away */
 #ifdef CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP
-int gmem_vmemmap_prepare(void);
+int gmem_vmemmap_prepare(struct zone *zone);
 bool gmem_vmemmap_is_optimized(const struct page *head, unsigned int order);
 void gmem_vmemmap_dissolve(struct gmem_block *block);
 int gmem_vmemmap_make_real(struct gmem_block *block, unsigned long offset);
 bool gmem_vmemmap_is_real(const struct gmem_block *block, unsigned long offset);
 void gmem_vmemmap_restore_compound(struct gmem_block *block);
-int gmem_vmemmap_make_all_real(struct gmem_block *block);
 #else
-static inline int gmem_vmemmap_prepare(void)
+static inline int gmem_vmemmap_prepare(struct zone *zone)
 {
 	return 0;
 }
@@ -315,11 +325,6 @@ static inline bool gmem_vmemmap_is_real(const struct gmem_block *block,
 
 static inline void gmem_vmemmap_restore_compound(struct gmem_block *block)
 {
-}
-
-static inline int gmem_vmemmap_make_all_real(struct gmem_block *block)
-{
-	return 0;
 }
 #endif
 

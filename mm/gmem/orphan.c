@@ -19,6 +19,9 @@
 #define GMEM_ORPHAN_MIN_DELAY	(HZ / 100 + 1)
 #define GMEM_ORPHAN_MAX_DELAY	HZ
 
+/* Held by whoever frees orphans, or needs one not to be freed. */
+DEFINE_MUTEX(gmem_orphan_mutex);
+
 static DEFINE_SPINLOCK(gmem_orphan_lock);
 static LIST_HEAD(gmem_orphan_blocks);
 /* Linked by page->lru, which a page off the LRU has to itself. */
@@ -49,6 +52,8 @@ static void gmem_orphan_work(struct work_struct *work)
 	LIST_HEAD(blocks);
 	LIST_HEAD(pages);
 	bool progress = false;
+
+	mutex_lock(&gmem_orphan_mutex);
 
 	spin_lock(&gmem_orphan_lock);
 	list_splice_init(&gmem_orphan_blocks, &blocks);
@@ -87,6 +92,8 @@ static void gmem_orphan_work(struct work_struct *work)
 		queue_delayed_work(system_dfl_wq, &gmem_orphan_worker,
 				   gmem_orphan_delay);
 	spin_unlock(&gmem_orphan_lock);
+
+	mutex_unlock(&gmem_orphan_mutex);
 }
 
 static void gmem_orphan_start(void)

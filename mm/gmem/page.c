@@ -22,12 +22,15 @@
 
 #include "internal.h"
 
-/*
- * Bring a page to its frozen form. The type is set before the link to the head
- * goes, so that at no time it looks like a free page to those who only see a
- * reference count of 0.
+/**
+ * gmem_freeze_fields - bring a page to its frozen form
+ * @page: page without references, writable
+ * @gi: owner of a single page; NULL for one of a block
+ *
+ * The type is set before the link to the head goes, so that at no time it looks
+ * like a free page to those who only see a reference count of 0.
  */
-static void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
+void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
 {
 	page->flags.f &= ~PAGE_FLAGS_CHECK_AT_PREP;
 	page_cpupid_reset_last(page);
@@ -36,8 +39,10 @@ static void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
 #endif
 	page->mapping = NULL;
 	set_page_private(page, (unsigned long)gi);
+	/* Memory failure trusts private and index once it sees the type. */
 	smp_wmb();
 	page->page_type = (unsigned int)PGTY_gmem << 24;
+	/* Typed before it stands alone. */
 	smp_wmb();
 	INIT_LIST_HEAD(&page->lru);
 }
@@ -58,9 +63,6 @@ void gmem_dissolve(struct gmem_block *block)
 	if (block->state == GMEM_DISSOLVED)
 		return;
 
-	split_page_owner(head, block->order, 0);
-	pgalloc_tag_split(page_folio(head), block->order, 0);
-
 	if (block->hvo) {
 		gmem_vmemmap_dissolve(block);
 	} else {
@@ -77,22 +79,33 @@ void gmem_dissolve(struct gmem_block *block)
 
 /**
  * gmem_mark_poison - set PG_hwpoison on the poisoned pages of a block
- * @block: about to be freed page by page, all of its struct pages writable
+ * @block: about to be freed page by page, all of its struct pages writable;
+ *	dissolved first if it is not
  *
  * Until then poison is in the chunks only: the flag cannot be written in an
  * optimized block.
  */
 void gmem_mark_poison(struct gmem_block *block)
 {
+	struct page *head = pfn_to_page(block->pfn);
 	unsigned long i, bit;
 
 	gmem_dissolve(block);
+
+	/* Not when dissolved: it may go back to a pool as a compound page. */
+	split_page_owner(head, block->order, 0);
+	pgalloc_tag_split(page_folio(head), block->order, 0);
+
 	for (i = 0; i < gmem_nr_chunks(block->order); i++) {
 		if (!block->chunk[i])
 			continue;
-		for_each_set_bit(bit, block->chunk[i]->poison, GMEM_CHUNK_PAGES)
-			SetPageHWPoison(pfn_to_page(block->pfn + bit +
-						    i * GMEM_CHUNK_PAGES));
+		for_each_set_bit(bit, block->chunk[i]->poison, GMEM_CHUNK_PAGES) {
+			struct page *page = head + i * GMEM_CHUNK_PAGES + bit;
+
+			/* Nobody's from here on: freeing it leaves all as it is. */
+			SetPageHWPoison(page);
+			__ClearPageGmem(page);
+		}
 	}
 }
 
@@ -176,14 +189,15 @@ static void gmem_withdraw(struct page *page, struct gmem_inode *gi)
 	gmem_freeze_fields(page, gi);
 }
 
+typedef bool (*gmem_live_fn)(struct gmem_inode *gi, pgoff_t index,
+			     struct gmem_backing *b);
+
 /*
  * Call @fn for each live page of [start, end) until it returns false. Pages may
  * be withdrawn from within.
  */
-static bool gmem_for_each_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-			       bool (*fn)(struct gmem_inode *gi, pgoff_t index,
-					  struct gmem_backing *b),
-			       pgoff_t *last)
+static bool gmem_walk_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+			   gmem_live_fn fn, pgoff_t *last)
 {
 	unsigned long nr, offset, first, bit, stop;
 	struct gmem_backing b;
@@ -266,10 +280,10 @@ int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 
 	gmem_assert_held_write(gi);
 
-	if (gmem_for_each_live(gi, start, end, gmem_freeze_one, busy))
+	if (gmem_walk_live(gi, start, end, gmem_freeze_one, busy))
 		return 0;
 
-	gmem_for_each_live(gi, start, *busy, gmem_thaw_one, &last);
+	gmem_walk_live(gi, start, *busy, gmem_thaw_one, &last);
 	return -EAGAIN;
 }
 
@@ -286,7 +300,7 @@ void gmem_withdraw_frozen(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 	pgoff_t last;
 
 	gmem_assert_held_write(gi);
-	gmem_for_each_live(gi, start, end, gmem_withdraw_one, &last);
+	gmem_walk_live(gi, start, end, gmem_withdraw_one, &last);
 }
 
 /**

@@ -57,6 +57,20 @@ static const struct attribute_group gmem_attr_group = {
 	.attrs	= gmem_attrs,
 };
 
+static void gmem_show_page(struct gmem_inode *gi, pgoff_t index,
+			   struct page *page, void *arg)
+{
+	unsigned int refs = page_ref_count(page);
+
+	seq_printf(arg, "%llu %lu 0 %lu dissolved %u %u\n", gi->inode.i_ino,
+		   index, page_to_pfn(page), refs ? 1 : 0, refs);
+}
+
+static void gmem_show_pages(struct gmem_inode *gi, void *arg)
+{
+	gmem_walk_pages(gi, gmem_show_page, arg);
+}
+
 static void gmem_show_block(struct gmem_block *block, void *arg)
 {
 	struct gmem_inode *gi = READ_ONCE(block->gi);
@@ -75,7 +89,8 @@ static void gmem_show_block(struct gmem_block *block, void *arg)
 /* ino index order pfn state live-pages references, of each block */
 static int gmem_blocks_show(struct seq_file *m, void *unused)
 {
-	gmem_for_each_registered(gmem_show_block, m);
+	gmem_walk_registered(gmem_show_block, m);
+	gmem_walk_inodes(gmem_show_pages, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(gmem_blocks);

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the test programs of gmem share: a runner for cases, snapshots of the
+ * pools, gmem files, and guests that do as they are told.
+ */
+#ifndef GMEM_TEST_H
+#define GMEM_TEST_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/falloc.h>
+#include <linux/sizes.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+
+#if defined(__has_include) && __has_include(<linux/kvm_gmem.h>)
+#include <linux/kvm_gmem.h>
+#endif
+
+#ifndef GUEST_MEMFD_FLAG_HUGETLB
+#define GUEST_MEMFD_FLAG_HUGETLB	(1ULL << 32)
+#define GUEST_MEMFD_FLAG_HUGEPAGE	(1ULL << 33)
+#define GUEST_MEMFD_HUGE_SHIFT		58
+#define KVM_CAP_GUEST_MEMFD_HUGE	0x676d01
+#endif
+
+#define GM_HUGE_2M	(21ULL << GUEST_MEMFD_HUGE_SHIFT)
+#define GM_HUGE_1G	(30ULL << GUEST_MEMFD_HUGE_SHIFT)
+#define GM_CAP_HUGETLB_2M	(1 << 0)
+#define GM_CAP_HUGETLB_1G	(1 << 1)
+#define GM_CAP_HUGEPAGE_2M	(1 << 2)
+#define GM_CAP_HUGEPAGE_1G	(1 << 3)
+
+#define GM_MMAP		GUEST_MEMFD_FLAG_MMAP
+#define GM_SHARED	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
+#define GM_HUGETLB	GUEST_MEMFD_FLAG_HUGETLB
+#define GM_HUGEPAGE	GUEST_MEMFD_FLAG_HUGEPAGE
+
+#define GM_PAGE		4096ULL
+#define GM_2M		(2ULL << 20)
+#define GM_1G		(1ULL << 30)
+
+/* Clear of slot 0 and of the hole below 4 GiB, aligned to any block. */
+#define GM_GPA		(4ULL << 30)
+
+#define GM_SWP		KVM_X86_SW_PROTECTED_VM
+
+/* run.c: cases, each in a process and a cgroup of its own */
+
+/**
+ * struct gm_case - one line of TAP
+ * @name: for the plan and for --only
+ * @fn: the test, in a child process
+ * @seconds: time it may take on the plain kernel, 0 for the default
+ * @loses: pages that the case takes out of the pools for good, so that these
+ *	are not compared afterwards
+ */
+struct gm_case {
+	const char *name;
+	void (*fn)(void);
+	unsigned int seconds;
+	bool loses;
+};
+
+/**
+ * struct gm_prog - a test program
+ * @cases: in the order in which they run
+ * @nr_cases: how many
+ * @pool_2m: free 2 MiB pages that the cases want in the hugetlb pool
+ */
+struct gm_prog {
+	const struct gm_case *cases;
+	unsigned int nr_cases;
+	unsigned int pool_2m;
+};
+
+int gm_main(int argc, char **argv, const struct gm_prog *prog);
+
+#define GM_MAIN(list, pages_2m)						\
+int main(int argc, char **argv)						\
+{									\
+	const struct gm_prog prog = {					\
+		.cases = (list),					\
+		.nr_cases = ARRAY_SIZE(list),				\
+		.pool_2m = (pages_2m),					\
+	};								\
+									\
+	return gm_main(argc, argv, &prog);				\
+}
+
+extern uint64_t gm_seed;		/* of --seed, printed at the start */
+extern char gm_cgroup[];		/* the running case's cgroup */
+uint64_t gm_rand(uint64_t *state);
+
+void __noreturn gm_fail(const char *file, int line, const char *what,
+			const char *fmt, ...) __printf(4, 5);
+void __noreturn gm_skip(const char *fmt, ...) __printf(1, 2);
+void gm_note(const char *fmt, ...) __printf(1, 2);
+
+#define gm_assert(cond, fmt, ...)					\
+do {									\
+	if (!(cond))							\
+		gm_fail(__FILE__, __LINE__, #cond, fmt, ##__VA_ARGS__);	\
+} while (0)
+
+#define gm_assert_rel(a, rel, b)					\
+do {									\
+	long long __a = (long long)(a), __b = (long long)(b);		\
+									\
+	if (!(__a rel __b))						\
+		gm_fail(__FILE__, __LINE__, #a " " #rel " " #b,		\
+			"%lld, %lld", __a, __b);			\
+} while (0)
+
+#define gm_assert_eq(a, b)	gm_assert_rel(a, ==, b)
+#define gm_assert_le(a, b)	gm_assert_rel(a, <=, b)
+#define gm_assert_ge(a, b)	gm_assert_rel(a, >=, b)
+
+/* The call fails with this errno and not otherwise. */
+#define gm_assert_errno(call, err)					\
+do {									\
+	long __r;							\
+									\
+	errno = 0;							\
+	__r = (long)(call);						\
+	if (__r != -1 || errno != (err))				\
+		gm_fail(__FILE__, __LINE__, #call, "%ld, %s; expected %s",\
+			__r, strerror(errno), #err);			\
+} while (0)
+
+#define gm_assert_ok(call)						\
+do {									\
+	long __r = (long)(call);					\
+									\
+	if (__r)							\
+		gm_fail(__FILE__, __LINE__, #call, "%ld, %s", __r,	\
+			strerror(errno));				\
+} while (0)
+
+/* Run fn in a child; its exit status, or 256 + the signal that ended it. */
+int gm_in_child(void (*fn)(void *), void *arg);
+
+/* Poll cond until it is true; false after the seconds, scaled as case times. */
+bool gm_wait_until(bool (*cond)(void *), void *arg, unsigned int seconds);
+unsigned int gm_time_scale(void);
+
+/* pool.c: files of sysfs and procfs, pools, snapshots */
+
+long gm_read_long(const char *fmt, ...) __printf(1, 2);	/* -1: no such file */
+bool gm_write(const char *path, const char *fmt, ...) __printf(2, 3);
+void gm_read_text(const char *path, char *buf, size_t size);
+long gm_proc_value(const char *path, const char *key);
+static inline long gm_meminfo(const char *key)
+{
+	return gm_proc_value("/proc/meminfo", key);
+}
+
+long gm_pool(uint64_t size, const char *what);	/* "nr", "free", "resv", ... */
+long gm_pool_resize(uint64_t size, long nr);	/* the number it has then */
+long gm_counter(const char *name);		/* of /sys/kernel/mm/gmem */
+bool gm_have_gmem(void);
+void gm_mount_all(void);
+bool gm_cmdline_has(const char *word);
+
+struct gm_snapshot;
+struct gm_snapshot *gm_snapshot(void);
+/* Wait for the pools to be as they were; false and a note for each that differs. */
+bool gm_snapshot_same(const struct gm_snapshot *before);
+void gm_snapshot_free(struct gm_snapshot *s);
+/* Free memory the kernel cannot get back by itself: after dropping caches. */
+long gm_free_kb(void);
+
+/* file.c: gmem files */
+
+struct gm_file {
+	int fd;
+	uint64_t size;
+	uint64_t flags;
+	uint64_t block;
+	uint64_t ino;
+};
+
+struct gm_source {
+	const char *name;
+	uint64_t flags;
+	uint64_t block;
+	int cap;		/* bit of KVM_CAP_GUEST_MEMFD_HUGE */
+	bool by_fallocate;	/* blocks of this size come from fallocate only */
+};
+
+enum { GM_SRC_4K, GM_SRC_THP_2M, GM_SRC_HTLB_2M, GM_SRC_HTLB_1G, GM_SRC_THP_1G,
+	GM_NR_SOURCES };
+extern const struct gm_source gm_sources[GM_NR_SOURCES];
+
+/* Skip the case unless the kernel, and the boot, can do this. */
+void gm_need_source(const struct gm_source *src, uint64_t bytes);
+struct gm_file gm_create(struct kvm_vm *vm, uint64_t size, uint64_t flags);
+struct gm_file gm_create_from(struct kvm_vm *vm, const struct gm_source *src,
+			      uint64_t size, uint64_t flags);
+void gm_close(struct gm_file *f);
+long gm_fdinfo(const struct gm_file *f, const char *key);
+uint64_t gm_held(const struct gm_file *f);	/* by st_blocks */
+int gm_populate(const struct gm_file *f, uint64_t off, uint64_t len);
+int gm_punch(const struct gm_file *f, uint64_t off, uint64_t len);
+void *gm_mmap(const struct gm_file *f, uint64_t off, uint64_t len);
+
+struct gm_block {
+	uint64_t ino;
+	uint64_t index;		/* in pages */
+	unsigned int order;
+	uint64_t pfn;
+	bool dissolved;
+	uint64_t live;
+	long refs;
+};
+
+bool gm_have_blocks(void);
+/* The blocks of a file by index; returns their number, at most max of them. */
+size_t gm_blocks(const struct gm_file *f, struct gm_block *b, size_t max);
+bool gm_block_at(const struct gm_file *f, uint64_t off, struct gm_block *b);
+uint64_t gm_pfn_at(const struct gm_file *f, uint64_t off);
+/* Every page of the file is frozen: nothing live, no reference held. */
+void gm_assert_frozen(const struct gm_file *f);
+bool gm_sigbus(void *addr, bool write);	/* does touching it raise SIGBUS? */
+
+/* The word at an offset of memory filled with a seed. Never 0. */
+static inline uint64_t gm_word(uint64_t seed, uint64_t off)
+{
+	return ((off >> 3) + seed * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL | 1;
+}
+
+void gm_host_fill(void *mem, uint64_t off, uint64_t len, uint64_t seed);
+/* Number of words that differ; seed 0 stands for zeroes. */
+uint64_t gm_host_differ(const void *mem, uint64_t off, uint64_t len, uint64_t seed);
+
+/* guest.c: a guest that does as it is told */
+
+#define GM_MAX_VCPUS	8
+
+enum gm_op {
+	GM_NOP,
+	GM_FILL,	/* write every word */
+	GM_VERIFY,	/* every word is what FILL wrote, or 0 for seed 0 */
+	GM_TOUCH,	/* write one word per stride */
+	GM_CHECK,	/* read one word per stride: as TOUCH wrote, or 0 for seed 0 */
+	GM_LOOP,	/* until told to stop: each word is 0 or ours; make it ours */
+	GM_WATCH,	/* until told to stop: verify one word per stride */
+};
+
+struct gm_cmd {
+	uint64_t op;
+	uint64_t gva;
+	uint64_t off;		/* what gva is in terms of the pattern */
+	uint64_t len;
+	uint64_t stride;
+	uint64_t seed;
+	uint64_t stop;
+	uint64_t rounds;	/* of GM_LOOP */
+	uint64_t bad;		/* words that differed, and the first of them */
+	uint64_t bad_gva;
+	uint64_t bad_value;
+};
+
+void gm_guest_do(struct gm_cmd *c);	/* in the guest: carry it out */
+
+struct gm_vm {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu[GM_MAX_VCPUS];
+	struct kvm_regs regs[GM_MAX_VCPUS];
+	pthread_t thread[GM_MAX_VCPUS];
+	int error[GM_MAX_VCPUS];
+	unsigned int nr_vcpus;
+	unsigned int type;
+	uint32_t next_slot;
+};
+
+/* small_pages: guest pages that will be mapped with 4 KiB guest page tables */
+struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
+			   uint64_t small_pages);
+void gm_vm_free(struct gm_vm *g);
+struct gm_cmd *gm_cmd(struct gm_vm *g, unsigned int cpu);
+
+/* Returns the slot. hva NULL: none for GMEM-only slots, else untouched memory. */
+uint32_t gm_slot(struct gm_vm *g, const struct gm_file *f, uint64_t gpa,
+		 uint64_t size, uint64_t off, void *hva);
+void gm_slot_delete(struct gm_vm *g, uint32_t slot);
+void gm_map(struct gm_vm *g, uint64_t gpa, uint64_t size);	/* gva = gpa */
+void gm_map_at(struct gm_vm *g, uint64_t gva, uint64_t gpa, uint64_t size);
+
+/* Slot, mapping and, for software-protected VMs, private attributes at once. */
+uint32_t gm_attach(struct gm_vm *g, const struct gm_file *f, uint64_t gpa);
+
+/* Run one command: 0, KVM_RUN's errno, or ENXIO where there is no memory. */
+int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
+	   uint64_t off, uint64_t len, uint64_t stride, uint64_t seed);
+/* Take a vCPU that could not go on back to where it waits for commands. */
+void gm_reset(struct gm_vm *g, unsigned int cpu);
+void gm_start(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
+	      uint64_t off, uint64_t len, uint64_t stride, uint64_t seed);
+int gm_join(struct gm_vm *g, unsigned int cpu);
+void gm_stop(struct gm_vm *g, unsigned int cpu);
+void gm_assert_good(struct gm_vm *g, unsigned int cpu);
+
+/* The same, and everything must go well. Offsets are from GM_GPA. */
+void gm_guest_fill(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t seed);
+void gm_guest_verify(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t seed);
+void gm_guest_touch(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t stride,
+		    uint64_t seed);
+void gm_guest_check(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t stride,
+		    uint64_t seed);
+
+uint64_t gm_vm_stat(struct gm_vm *g, const char *name);
+uint64_t gm_vcpu_stat(struct gm_vm *g, unsigned int cpu, const char *name);
+
+#endif /* GMEM_TEST_H */

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A guest whose vCPUs wait for commands about memory and carry them out. */
+
+#include "gmem_test.h"
+#include "ucall_common.h"
+
+static struct gm_cmd guest_cmds[GM_MAX_VCPUS];
+static uint64_t guest_scratch[2 * 512] __aligned(4096);
+
+static void guest_compare(struct gm_cmd *c, uint64_t gva, uint64_t want)
+{
+	uint64_t got = READ_ONCE(*(uint64_t *)gva);
+
+	if (got == want)
+		return;
+	if (!c->bad++) {
+		c->bad_gva = gva;
+		c->bad_value = got;
+	}
+}
+
+static void guest_loop(struct gm_cmd *c)
+{
+	uint64_t i, got, *p;
+
+	do {
+		for (i = 0; i < c->len; i += c->stride) {
+			p = (uint64_t *)(c->gva + i);
+			got = READ_ONCE(*p);
+			if (got && got != gm_word(c->seed, c->off + i) && !c->bad++) {
+				c->bad_gva = c->gva + i;
+				c->bad_value = got;
+			}
+			WRITE_ONCE(*p, gm_word(c->seed, c->off + i));
+		}
+		WRITE_ONCE(c->rounds, c->rounds + 1);
+	} while (!READ_ONCE(c->stop));
+}
+
+static void guest_watch(struct gm_cmd *c)
+{
+	uint64_t i;
+
+	do {
+		for (i = 0; i < c->len; i += c->stride)
+			guest_compare(c, c->gva + i,
+				      c->seed ? gm_word(c->seed, c->off + i) : 0);
+		WRITE_ONCE(c->rounds, c->rounds + 1);
+	} while (!READ_ONCE(c->stop));
+}
+
+void gm_guest_do(struct gm_cmd *c)
+{
+	uint64_t step = c->op == GM_FILL || c->op == GM_VERIFY ? 8 : c->stride;
+	uint64_t i;
+
+	switch (c->op) {
+	case GM_FILL:
+	case GM_TOUCH:
+		for (i = 0; i < c->len; i += step)
+			WRITE_ONCE(*(uint64_t *)(c->gva + i), gm_word(c->seed, c->off + i));
+		break;
+	case GM_VERIFY:
+	case GM_CHECK:
+		for (i = 0; i < c->len; i += step)
+			guest_compare(c, c->gva + i,
+				      c->seed ? gm_word(c->seed, c->off + i) : 0);
+		break;
+	case GM_LOOP:
+		guest_loop(c);
+		break;
+	case GM_WATCH:
+		guest_watch(c);
+		break;
+	}
+}
+
+static void guest_main(uint64_t cpu)
+{
+	struct gm_cmd *c = &guest_cmds[cpu];
+
+	for (;;) {
+		GUEST_SYNC(c->op);
+		gm_guest_do(c);
+	}
+}
+
+struct gm_cmd *gm_cmd(struct gm_vm *g, unsigned int cpu)
+{
+	return addr_gva2hva(g->vm, (uint64_t)&guest_cmds[cpu]);
+}
+
+/* Run until the vCPU waits for the next command. */
+static int run_to_sync(struct gm_vm *g, unsigned int cpu)
+{
+	struct kvm_vcpu *vcpu = g->vcpu[cpu];
+	struct ucall uc;
+
+	while (__vcpu_run(vcpu)) {
+		if (errno != EINTR)
+			return errno;
+	}
+	/* No memory there, as after its slot was deleted. */
+	if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
+		vcpu_run_complete_io(vcpu);
+		return ENXIO;
+	}
+	switch (get_ucall(vcpu, &uc)) {
+	case UCALL_SYNC:
+		break;
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(uc);
+		break;
+	default:
+		gm_fail(__FILE__, __LINE__, "guest", "vCPU %u stopped with %s", cpu,
+			exit_reason_str(vcpu->run->exit_reason));
+	}
+	vcpu_run_complete_io(vcpu);
+	return 0;
+}
+
+/* From the start: what a command did to the stack cannot be undone. */
+void gm_reset(struct gm_vm *g, unsigned int cpu)
+{
+	vcpu_regs_set(g->vcpu[cpu], &g->regs[cpu]);
+	gm_assert_eq(run_to_sync(g, cpu), 0);
+}
+
+struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
+			   uint64_t small_pages)
+{
+	const uint64_t scratch = (uint64_t)guest_scratch;
+	struct vm_shape shape = VM_SHAPE(VM_MODE_DEFAULT);
+	struct gm_vm *g = calloc(1, sizeof(*g));
+	unsigned int i, op;
+
+	gm_assert(g && nr_vcpus <= GM_MAX_VCPUS, "bad VM");
+	shape.type = type;
+	g->type = type;
+	g->nr_vcpus = nr_vcpus;
+	g->next_slot = 1;
+	g->vm = __vm_create_with_vcpus(shape, nr_vcpus, small_pages + 4096,
+				       guest_main, g->vcpu);
+	for (i = 0; i < nr_vcpus; i++) {
+		vcpu_args_set(g->vcpu[i], 1, (uint64_t)i);
+		vcpu_regs_get(g->vcpu[i], &g->regs[i]);
+		gm_assert_eq(run_to_sync(g, i), 0);
+		/* Fault in the guest's own code and data, so that faults count. */
+		for (op = GM_FILL; op <= GM_WATCH; op++) {
+			gm_cmd(g, i)->stop = 1;
+			gm_assert_eq(gm_try(g, i, op, scratch, 0, sizeof(guest_scratch),
+					    8, 1), 0);
+		}
+	}
+	return g;
+}
+
+void gm_vm_free(struct gm_vm *g)
+{
+	kvm_vm_free(g->vm);
+	free(g);
+}
+
+uint32_t gm_slot(struct gm_vm *g, const struct gm_file *f, uint64_t gpa,
+		 uint64_t size, uint64_t off, void *hva)
+{
+	/*
+	 * A slot that may also have shared memory needs an address for it. It
+	 * is readable for nobody, so that its use instead of the file shows.
+	 */
+	if (!hva && !(f->flags & GM_MMAP))
+		hva = kvm_mmap(size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
+			       MAP_NORESERVE, -1);
+	vm_set_user_memory_region2(g->vm, g->next_slot, KVM_MEM_GUEST_MEMFD, gpa,
+				   size, hva, f->fd, off);
+	return g->next_slot++;
+}
+
+void gm_slot_delete(struct gm_vm *g, uint32_t slot)
+{
+	vm_set_user_memory_region2(g->vm, slot, 0, 0, 0, NULL, 0, 0);
+}
+
+void gm_map_at(struct gm_vm *g, uint64_t gva, uint64_t gpa, uint64_t size)
+{
+	if (!((gva | gpa | size) & (GM_2M - 1)))
+		virt_map_level(g->vm, gva, gpa, size, PG_LEVEL_2M);
+	else
+		virt_map(g->vm, gva, gpa, size / GM_PAGE);
+}
+
+void gm_map(struct gm_vm *g, uint64_t gpa, uint64_t size)
+{
+	gm_map_at(g, gpa, gpa, size);
+}
+
+uint32_t gm_attach(struct gm_vm *g, const struct gm_file *f, uint64_t gpa)
+{
+	uint32_t slot = gm_slot(g, f, gpa, f->size, 0, NULL);
+
+	gm_map(g, gpa, f->size);
+	if (g->type == GM_SWP)
+		vm_mem_set_private(g->vm, gpa, f->size);
+	return slot;
+}
+
+static void set_cmd(struct gm_vm *g, unsigned int cpu, enum gm_op op,
+		    uint64_t gva, uint64_t off, uint64_t len, uint64_t stride,
+		    uint64_t seed)
+{
+	struct gm_cmd *c = gm_cmd(g, cpu);
+
+	c->op = op;
+	c->gva = gva;
+	c->off = off;
+	c->len = len;
+	c->stride = stride;
+	c->seed = seed;
+	c->rounds = 0;
+	c->bad = 0;
+}
+
+int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
+	   uint64_t off, uint64_t len, uint64_t stride, uint64_t seed)
+{
+	set_cmd(g, cpu, op, gva, off, len, stride, seed);
+	return run_to_sync(g, cpu);
+}
+
+struct vcpu_thread {
+	struct gm_vm *g;
+	unsigned int cpu;
+};
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu_thread t = *(struct vcpu_thread *)arg;
+
+	free(arg);
+	t.g->error[t.cpu] = run_to_sync(t.g, t.cpu);
+	return NULL;
+}
+
+void gm_start(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
+	      uint64_t off, uint64_t len, uint64_t stride, uint64_t seed)
+{
+	struct vcpu_thread *t = malloc(sizeof(*t));
+
+	gm_assert(t, "no memory");
+	t->g = g;
+	t->cpu = cpu;
+	set_cmd(g, cpu, op, gva, off, len, stride, seed);
+	gm_cmd(g, cpu)->stop = 0;
+	kvm_pthread_create(&g->thread[cpu], NULL, vcpu_thread, t);
+}
+
+int gm_join(struct gm_vm *g, unsigned int cpu)
+{
+	kvm_pthread_join(g->thread[cpu], NULL);
+	return g->error[cpu];
+}
+
+void gm_stop(struct gm_vm *g, unsigned int cpu)
+{
+	WRITE_ONCE(gm_cmd(g, cpu)->stop, 1);
+}
+
+void gm_assert_good(struct gm_vm *g, unsigned int cpu)
+{
+	struct gm_cmd *c = gm_cmd(g, cpu);
+
+	gm_assert(!c->bad, "%lu words wrong, first at %#lx: %#lx", (unsigned long)c->bad,
+		  (unsigned long)c->bad_gva, (unsigned long)c->bad_value);
+}
+
+static void must(struct gm_vm *g, enum gm_op op, uint64_t off, uint64_t len,
+		 uint64_t stride, uint64_t seed)
+{
+	int err = gm_try(g, 0, op, GM_GPA + off, off, len, stride, seed);
+
+	gm_assert(!err, "KVM_RUN: %s", strerror(err));
+	gm_assert_good(g, 0);
+}
+
+void gm_guest_fill(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t seed)
+{
+	must(g, GM_FILL, off, len, 8, seed);
+}
+
+void gm_guest_verify(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t seed)
+{
+	must(g, GM_VERIFY, off, len, 8, seed);
+}
+
+void gm_guest_touch(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t stride,
+		    uint64_t seed)
+{
+	must(g, GM_TOUCH, off, len, stride, seed);
+}
+
+void gm_guest_check(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t stride,
+		    uint64_t seed)
+{
+	must(g, GM_CHECK, off, len, stride, seed);
+}
+
+uint64_t gm_vm_stat(struct gm_vm *g, const char *name)
+{
+	uint64_t v;
+
+	kvm_get_stat(&g->vm->stats, name, &v, 1);
+	return v;
+}
+
+uint64_t gm_vcpu_stat(struct gm_vm *g, unsigned int cpu, const char *name)
+{
+	uint64_t v;
+
+	kvm_get_stat(&g->vcpu[cpu]->stats, name, &v, 1);
+	return v;
+}
