@@ -6,7 +6,7 @@
  * Instructions are the TSC's, so they mean something under -icount shift=0 only.
  * Boot with nokaslr: references are read from struct page through /proc/kcore.
  */
-#include <sys/stat.h>
+#include <elf.h>
 
 #include "gmem_test.h"
 
