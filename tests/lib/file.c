@@ -220,28 +220,44 @@ void gm_assert_frozen(const struct gm_file *f)
 }
 
 static __thread sigjmp_buf sigbus_env;
+static __thread siginfo_t sigbus_info;
 
-static void on_sigbus(int sig)
+static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
+	sigbus_info = *info;
 	siglongjmp(sigbus_env, 1);
+}
+
+int gm_catch_sigbus(void (*fn)(void *), void *arg, void **where)
+{
+	struct sigaction sa = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO }, old;
+	volatile int code = 0;
+
+	sigaction(SIGBUS, &sa, &old);
+	if (!sigsetjmp(sigbus_env, 1)) {
+		fn(arg);
+	} else {
+		code = sigbus_info.si_code;
+		if (where)
+			*where = sigbus_info.si_addr;
+	}
+	sigaction(SIGBUS, &old, NULL);
+	return code;
+}
+
+static void read_byte(void *p)
+{
+	(void)*(volatile char *)p;
+}
+
+static void write_byte(void *p)
+{
+	*(volatile char *)p = 1;
 }
 
 bool gm_sigbus(void *addr, bool write)
 {
-	struct sigaction sa = { .sa_handler = on_sigbus }, old;
-	volatile bool hit = false;
-
-	sigaction(SIGBUS, &sa, &old);
-	if (!sigsetjmp(sigbus_env, 1)) {
-		if (write)
-			*(volatile char *)addr = 1;
-		else
-			(void)*(volatile char *)addr;
-	} else {
-		hit = true;
-	}
-	sigaction(SIGBUS, &old, NULL);
-	return hit;
+	return gm_catch_sigbus(write ? write_byte : read_byte, addr, NULL);
 }
 
 void gm_host_fill(void *mem, uint64_t off, uint64_t len, uint64_t seed)

@@ -99,6 +99,7 @@ int main(int argc, char **argv)						\
 
 extern uint64_t gm_seed;		/* of --seed, printed at the start */
 extern char gm_cgroup[];		/* the running case's cgroup */
+extern char **gm_command;		/* what follows --, or NULL */
 uint64_t gm_rand(uint64_t *state);
 
 void __noreturn gm_fail(const char *file, int line, const char *what,
@@ -231,6 +232,8 @@ uint64_t gm_pfn_at(const struct gm_file *f, uint64_t off);
 /* Every page of the file is frozen: nothing live, no reference held. */
 void gm_assert_frozen(const struct gm_file *f);
 bool gm_sigbus(void *addr, bool write);	/* does touching it raise SIGBUS? */
+/* si_code of the SIGBUS that fn raises, 0 if it raises none. */
+int gm_catch_sigbus(void (*fn)(void *), void *arg, void **where);
 
 /* The word at an offset of memory filled with a seed. Never 0. */
 static inline uint64_t gm_word(uint64_t seed, uint64_t off)

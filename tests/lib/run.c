@@ -20,6 +20,7 @@
 
 uint64_t gm_seed;
 char gm_cgroup[64];
+char **gm_command;
 
 /* Written by the child, so that leaving with 4 by accident is no skip. */
 static char *skip_reason;
@@ -250,7 +251,7 @@ static void run_case(const struct gm_case *c)
 
 static void usage(const char *name)
 {
-	printf("Usage: %s [--seed N] [--only CASE] [--list]\n", name);
+	printf("Usage: %s [--seed N] [--only CASE] [--list] [-- COMMAND...]\n", name);
 	exit(2);
 }
 
@@ -290,6 +291,7 @@ int gm_main(int argc, char **argv, const struct gm_prog *prog)
 		}
 	}
 
+	gm_command = argv[optind] ? argv + optind : NULL;
 	for (i = 0; i < prog->nr_cases; i++)
 		plan += !only || !strcmp(only, prog->cases[i].name);
 	if (!plan)
