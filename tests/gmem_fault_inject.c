@@ -16,8 +16,8 @@ struct scene {
 	struct gm_vm *g;
 	struct gm_file f;
 	char *mem;
-	uint64_t share;
-	uint32_t slot;
+	u64 share;
+	u32 slot;
 	unsigned int blocks;
 };
 
@@ -190,10 +190,10 @@ static void undo_mmap(struct scene *s)
 static void host_touch(void *arg)
 {
 	struct scene *s = arg;
-	uint64_t off;
+	u64 off;
 
 	for (off = 0; off < s->f.size; off += 16 * GM_PAGE)
-		*(volatile uint64_t *)(s->mem + off) = gm_word(SEED, off);
+		WRITE_ONCE(*(u64 *)(s->mem + off), gm_word(SEED, off));
 }
 
 static int do_host_touch(struct scene *s)
@@ -204,10 +204,10 @@ static int do_host_touch(struct scene *s)
 
 static void undo_host_touch(struct scene *s)
 {
-	uint64_t off;
+	u64 off;
 
 	for (off = 0; off < s->f.size; off += 16 * GM_PAGE)
-		gm_assert_eq(*(uint64_t *)(s->mem + off), gm_word(SEED, off));
+		gm_assert_eq(*(u64 *)(s->mem + off), gm_word(SEED, off));
 	gm_assert_ok(munmap(s->mem, s->f.size));
 	gm_assert_ge(gm_fdinfo(&s->f, "gmem-live"), s->f.size / 16);
 	undo_populate(s);
@@ -215,7 +215,7 @@ static void undo_host_touch(struct scene *s)
 }
 
 /* The middle of what is mapped and filled: parts of two blocks. */
-static void punch_range(struct scene *s, uint64_t *off, uint64_t *len)
+static void punch_range(struct scene *s, u64 *off, u64 *len)
 {
 	*off = s->f.size / 4;
 	*len = s->f.size / 2;
@@ -227,7 +227,7 @@ static void punch_range(struct scene *s, uint64_t *off, uint64_t *len)
 
 static int do_punch(struct scene *s)
 {
-	uint64_t off, len;
+	u64 off, len;
 
 	punch_range(s, &off, &len);
 	return gm_punch(&s->f, off, len) ? errno : 0;
@@ -235,7 +235,7 @@ static int do_punch(struct scene *s)
 
 static void check_punch(struct scene *s, int err)
 {
-	uint64_t off, len;
+	u64 off, len;
 
 	punch_range(s, &off, &len);
 	/* All or nothing, as the host sees it and as the guest does. */
@@ -251,7 +251,7 @@ static void refill(struct scene *s)
 	gm_host_fill(s->mem, 0, s->f.size, SEED);
 }
 
-static void open_scene(struct scene *s, unsigned int source, uint64_t share)
+static void open_scene(struct scene *s, unsigned int source, u64 share)
 {
 	memset(s, 0, sizeof(*s));
 	s->src = &gm_sources[source];
@@ -274,7 +274,7 @@ static void attach(struct scene *s)
 	gm_map(s->g, GM_GPA, s->f.size);
 }
 
-static void create(unsigned int source)
+static void inject_create(unsigned int source)
 {
 	struct scene s;
 
@@ -284,7 +284,7 @@ static void create(unsigned int source)
 	gm_vm_free(s.g);
 }
 
-static void populate(unsigned int source)
+static void inject_populate(unsigned int source)
 {
 	struct scene s;
 
@@ -295,7 +295,7 @@ static void populate(unsigned int source)
 	gm_vm_free(s.g);
 }
 
-static void bind(unsigned int source)
+static void inject_bind(unsigned int source)
 {
 	struct scene s;
 
@@ -306,7 +306,7 @@ static void bind(unsigned int source)
 	gm_vm_free(s.g);
 }
 
-static void fault(unsigned int source)
+static void inject_fault(unsigned int source)
 {
 	struct scene s;
 
@@ -318,7 +318,7 @@ static void fault(unsigned int source)
 	gm_vm_free(s.g);
 }
 
-static void host(unsigned int source)
+static void inject_host(unsigned int source)
 {
 	struct scene s;
 
@@ -333,7 +333,7 @@ static void host(unsigned int source)
 }
 
 /* Punching has nothing to allocate that it could not do without. */
-static void punch(unsigned int source)
+static void inject_punch(unsigned int source)
 {
 	struct scene s;
 	unsigned int nth;
@@ -363,30 +363,51 @@ static void punch(unsigned int source)
 	gm_vm_free(s.g);
 }
 
-#define CASES(name)							\
-static void name##_4k(void) { name(GM_SRC_4K); }			\
-static void name##_2m(void) { name(GM_SRC_THP_2M); }			\
-static void name##_htlb_2m(void) { name(GM_SRC_HTLB_2M); }
+#define CASE(name, call) static void name(void) { call; }
 
-CASES(create)
-CASES(populate)
-CASES(bind)
-CASES(fault)
-CASES(host)
-CASES(punch)
+CASE(create_4k, inject_create(GM_SRC_4K))
+CASE(create_2m, inject_create(GM_SRC_THP_2M))
+CASE(create_htlb_2m, inject_create(GM_SRC_HTLB_2M))
+CASE(populate_4k, inject_populate(GM_SRC_4K))
+CASE(populate_2m, inject_populate(GM_SRC_THP_2M))
+CASE(populate_htlb_2m, inject_populate(GM_SRC_HTLB_2M))
+CASE(bind_4k, inject_bind(GM_SRC_4K))
+CASE(bind_2m, inject_bind(GM_SRC_THP_2M))
+CASE(bind_htlb_2m, inject_bind(GM_SRC_HTLB_2M))
+CASE(fault_4k, inject_fault(GM_SRC_4K))
+CASE(fault_2m, inject_fault(GM_SRC_THP_2M))
+CASE(fault_htlb_2m, inject_fault(GM_SRC_HTLB_2M))
+CASE(host_4k, inject_host(GM_SRC_4K))
+CASE(host_2m, inject_host(GM_SRC_THP_2M))
+CASE(host_htlb_2m, inject_host(GM_SRC_HTLB_2M))
+CASE(punch_4k, inject_punch(GM_SRC_4K))
+CASE(punch_2m, inject_punch(GM_SRC_THP_2M))
+CASE(punch_htlb_2m, inject_punch(GM_SRC_HTLB_2M))
 
-#define ENTRIES(name)							\
-	{ #name "_4k", name##_4k, 120 },				\
-	{ #name "_2m", name##_2m, 120 },				\
-	{ #name "_hugetlb_2m", name##_htlb_2m, 120 }
+#define SECONDS	120
 
 static const struct gm_case cases[] = {
-	ENTRIES(create),
-	ENTRIES(populate),
-	ENTRIES(bind),
-	ENTRIES(fault),
-	ENTRIES(host),
-	ENTRIES(punch),
+	{ "create_4k", create_4k, SECONDS },
+	{ "create_2m", create_2m, SECONDS },
+	{ "create_hugetlb_2m", create_htlb_2m, SECONDS },
+	{ "populate_4k", populate_4k, SECONDS },
+	{ "populate_2m", populate_2m, SECONDS },
+	{ "populate_hugetlb_2m", populate_htlb_2m, SECONDS },
+	{ "bind_4k", bind_4k, SECONDS },
+	{ "bind_2m", bind_2m, SECONDS },
+	{ "bind_hugetlb_2m", bind_htlb_2m, SECONDS },
+	{ "fault_4k", fault_4k, SECONDS },
+	{ "fault_2m", fault_2m, SECONDS },
+	{ "fault_hugetlb_2m", fault_htlb_2m, SECONDS },
+	{ "host_4k", host_4k, SECONDS },
+	{ "host_2m", host_2m, SECONDS },
+	{ "host_hugetlb_2m", host_htlb_2m, SECONDS },
+	{ "punch_4k", punch_4k, SECONDS },
+	{ "punch_2m", punch_2m, SECONDS },
+	{ "punch_hugetlb_2m", punch_htlb_2m, SECONDS },
 };
 
-GM_MAIN(cases, 8)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 8);
+}

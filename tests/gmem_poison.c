@@ -21,17 +21,17 @@ static void need_injector(void)
 		gm_skip("this kernel does not show its blocks");
 }
 
-static void corrupt(uint64_t pfn)
+static void break_page(u64 pfn)
 {
 	gm_assert(gm_write("/sys/kernel/debug/hwpoison/corrupt-pfn", "%#lx",
 			   (unsigned long)pfn), "pfn %#lx: %s", (unsigned long)pfn,
 		  strerror(errno));
 }
 
-static uint64_t kpage(const char *file, uint64_t pfn)
+static u64 kpage(const char *file, u64 pfn)
 {
 	char path[64];
-	uint64_t v;
+	u64 v;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%s", file);
@@ -47,11 +47,11 @@ struct scene {
 	struct gm_vm *g;
 	struct gm_file f;
 	char *mem;
-	uint64_t n;
+	u64 n;
 	long nr, free, resv, corrupted;
 };
 
-static void open_scene(struct scene *s, unsigned int source, uint64_t share, unsigned int blocks)
+static void open_scene(struct scene *s, unsigned int source, u64 share, unsigned int blocks)
 {
 	s->src = &gm_sources[source];
 	s->n = s->src->block;
@@ -90,7 +90,7 @@ static void close_scene(struct scene *s, long lost)
 	gm_assert_eq(gm_counter("leaked_pages"), 0);
 }
 
-static void assert_guest_hits(struct scene *s, uint64_t off)
+static void assert_guest_hits(struct scene *s, u64 off)
 {
 	struct kvm_run *run = s->g->vcpu[0]->run;
 	int err;
@@ -105,23 +105,23 @@ static void assert_guest_hits(struct scene *s, uint64_t off)
 
 static void read_word(void *p)
 {
-	(void)*(volatile uint64_t *)p;
+	(void)READ_ONCE(*(u64 *)p);
 }
 
-static void assert_host_hits(struct scene *s, uint64_t off)
+static void assert_host_hits(struct scene *s, u64 off)
 {
 	void *where = NULL;
 	int code;
 
 	code = gm_catch_sigbus(read_word, s->mem + off, &where);
 	gm_assert_eq(code, BUS_MCEERR_AR);
-	gm_assert_eq((uint64_t)where & -GM_PAGE, (uint64_t)s->mem + off);
+	gm_assert_eq((u64)where & -GM_PAGE, (u64)s->mem + off);
 }
 
 /* All but the bad page is as it was, on both sides. */
-static void assert_rest_good(struct scene *s, uint64_t bad)
+static void assert_rest_good(struct scene *s, u64 bad)
 {
-	uint64_t off;
+	u64 off;
 
 	if (bad)
 		gm_guest_check(s->g, 0, bad, GM_PAGE, SEED);
@@ -131,11 +131,11 @@ static void assert_rest_good(struct scene *s, uint64_t bad)
 		return;
 	for (off = 0; off < s->f.size; off += s->n == GM_1G ? 511 * GM_PAGE : GM_PAGE) {
 		if (off != bad)
-			gm_assert_eq(*(uint64_t *)(s->mem + off), gm_word(SEED, off));
+			gm_assert_eq(*(u64 *)(s->mem + off), gm_word(SEED, off));
 	}
 }
 
-static void after_poison(struct scene *s, uint64_t bad)
+static void after_poison(struct scene *s, u64 bad)
 {
 	gm_assert_eq(gm_fdinfo(&s->f, "gmem-poisoned"), GM_PAGE);
 	gm_assert_eq(gm_meminfo("HardwareCorrupted"), s->corrupted + (long)(GM_PAGE >> 10));
@@ -150,15 +150,15 @@ static void after_poison(struct scene *s, uint64_t bad)
 }
 
 /* Poison of a page the host never touched; then all of the block is freed. */
-static void poison_guest_page(unsigned int source, uint64_t share, uint64_t bad)
+static void poison_guest_page(unsigned int source, u64 share, u64 bad)
 {
 	struct scene s;
-	uint64_t pfn, p2m;
+	u64 pfn, p2m;
 
 	open_scene(&s, source, share, source == GM_SRC_HTLB_1G ? 1 : 2);
 	pfn = gm_pfn_at(&s.f, bad);
 	p2m = gm_vm_stat(s.g, "pages_2m");
-	corrupt(pfn);
+	break_page(pfn);
 	after_poison(&s, bad);
 	/* The other block is mapped as before, this one in small pieces. */
 	if (s.n == GM_2M)
@@ -196,10 +196,10 @@ static void poison_mapped(void *arg)
 
 static void poison_host_page(unsigned int source, bool touched_around)
 {
-	const uint64_t bad = BAD * GM_PAGE;
+	const u64 bad = BAD * GM_PAGE;
 	void *where = NULL;
 	struct scene s;
-	uint64_t pfn;
+	u64 pfn;
 	int code;
 
 	open_scene(&s, source, GM_SHARED, source == GM_SRC_HTLB_1G ? 1 : 2);
@@ -208,7 +208,7 @@ static void poison_host_page(unsigned int source, bool touched_around)
 		gm_assert_eq(gm_host_differ(s.mem, 0, 8, SEED), 0);
 	code = gm_catch_sigbus(poison_mapped, s.mem + bad, &where);
 	gm_assert(code == BUS_MCEERR_AR || code == BUS_MCEERR_AO, "si_code %d", code);
-	gm_assert_eq((uint64_t)where & -GM_PAGE, (uint64_t)s.mem + bad);
+	gm_assert_eq((u64)where & -GM_PAGE, (u64)s.mem + bad);
 	after_poison(&s, bad);
 	close_scene(&s, !!(s.src->flags & GM_HUGETLB));
 	gm_assert(kpage("kpageflags", pfn) & 1ULL << KPF_HWPOISON, "not marked");
@@ -223,14 +223,14 @@ static void need_hvo(void)
 /* Several pages of one block, its first and its last among them. */
 static void poison_many(unsigned int source)
 {
-	uint64_t bad[] = { 0, GM_PAGE, 63 * GM_PAGE, 64 * GM_PAGE, 100 * GM_PAGE, 0 };
+	u64 bad[] = { 0, GM_PAGE, 63 * GM_PAGE, 64 * GM_PAGE, 100 * GM_PAGE, 0 };
 	struct scene s;
 	unsigned int i;
 
 	open_scene(&s, source, GM_SHARED, 1);
 	bad[ARRAY_SIZE(bad) - 1] = s.n - GM_PAGE;
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		corrupt(gm_pfn_at(&s.f, bad[i]));
+		break_page(gm_pfn_at(&s.f, bad[i]));
 		gm_assert_eq(gm_fdinfo(&s.f, "gmem-poisoned"), (i + 1) * GM_PAGE);
 	}
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -248,7 +248,7 @@ static void poison_free(void)
 {
 	struct gm_block *b = calloc(1024, sizeof(*b));
 	struct scene s;
-	uint64_t pfn;
+	u64 pfn;
 	struct gm_file f;
 	struct kvm_vm *vm;
 	size_t i, nr;
@@ -257,7 +257,7 @@ static void poison_free(void)
 	open_scene(&s, GM_SRC_HTLB_2M, GM_MMAP, 1);
 	pfn = gm_pfn_at(&s.f, BAD * GM_PAGE);
 	close_scene(&s, 0);
-	corrupt(pfn);
+	break_page(pfn);
 	left = gm_pool(GM_2M, "nr");
 	gm_assert_eq(left, s.nr - 1);
 
@@ -283,7 +283,7 @@ static void poison_orphan(unsigned int source)
 {
 	struct iovec iov;
 	struct scene s;
-	uint64_t pfn;
+	u64 pfn;
 	char buf[GM_PAGE];
 	int p[2];
 
@@ -297,9 +297,9 @@ static void poison_orphan(unsigned int source)
 	s.mem = NULL;
 	gm_close(&s.f);
 	gm_assert_eq(gm_counter("orphan_blocks"), 1);
-	corrupt(pfn);
+	break_page(pfn);
 	gm_assert_eq(read(p[0], buf, GM_PAGE), GM_PAGE);
-	gm_assert_eq(*(uint64_t *)buf, gm_word(SEED, 0));
+	gm_assert_eq(*(u64 *)buf, gm_word(SEED, 0));
 	gm_assert(gm_wait_until(no_orphans, NULL, 30), "orphan stays");
 	gm_assert(kpage("kpageflags", pfn) & 1ULL << KPF_HWPOISON, "not marked");
 	close_scene(&s, !!(s.src->flags & GM_HUGETLB));
@@ -308,14 +308,14 @@ static void poison_orphan(unsigned int source)
 /* Poison while the guest runs on the block: it gets an exit, not other data. */
 static void poison_running(unsigned int source)
 {
-	const uint64_t bad = BAD * GM_PAGE;
+	const u64 bad = BAD * GM_PAGE;
 	struct kvm_run *run;
 	struct scene s;
 
 	open_scene(&s, source, GM_MMAP, 2);
 	run = s.g->vcpu[0]->run;
 	gm_start(s.g, 0, GM_WATCH, GM_GPA, 0, s.f.size, GM_PAGE, SEED);
-	corrupt(gm_pfn_at(&s.f, bad));
+	break_page(gm_pfn_at(&s.f, bad));
 	gm_assert_eq(gm_join(s.g, 0), EHWPOISON);
 	gm_assert_eq(run->exit_reason, KVM_EXIT_MEMORY_FAULT);
 	gm_assert_eq(run->memory_fault.gpa, GM_GPA + bad);
@@ -328,16 +328,16 @@ static void poison_running(unsigned int source)
 /* Soft offlining cannot move guest memory and leaves it alone. */
 static void soft_offline(unsigned int source)
 {
-	const uint64_t off = BAD * GM_PAGE;
+	const u64 off = BAD * GM_PAGE;
 	struct scene s;
-	uint64_t pfn;
+	u64 pfn;
 
 	open_scene(&s, source, GM_SHARED, 2);
 	pfn = gm_pfn_at(&s.f, off);
 	gm_assert(!gm_write("/sys/devices/system/memory/soft_offline_page", "%#lx",
 			    (unsigned long)(pfn * GM_PAGE)), "went through");
 	madvise(s.mem + off, GM_PAGE, MADV_SOFT_OFFLINE);
-	gm_assert_eq(*(uint64_t *)(s.mem + off), gm_word(SEED, off));
+	gm_assert_eq(*(u64 *)(s.mem + off), gm_word(SEED, off));
 	gm_guest_check(s.g, 0, s.f.size, GM_PAGE, SEED);
 	gm_assert_eq(gm_pfn_at(&s.f, off), pfn);
 	gm_assert_eq(gm_meminfo("HardwareCorrupted"), s.corrupted);
@@ -390,4 +390,7 @@ static const struct gm_case cases[] = {
 	{ "optimized_1g", optimized_1g, LOSES },
 };
 
-GM_MAIN(cases, 24)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 24);
+}

@@ -45,7 +45,7 @@ static unsigned long traced_faults(void)
 }
 
 /* Writes memory until told to stop or killed, and is the first to be killed. */
-static pid_t start_hog(uint64_t bytes, int *ready)
+static pid_t start_hog(u64 bytes, int *ready)
 {
 	int p[2];
 	pid_t pid;
@@ -54,8 +54,8 @@ static pid_t start_hog(uint64_t bytes, int *ready)
 	pid = fork();
 	gm_assert(pid >= 0, "fork: %s", strerror(errno));
 	if (!pid) {
-		volatile char *mem;
-		uint64_t i, round;
+		char *mem;
+		u64 i, round;
 
 		gm_write("/sys/fs/cgroup/cgroup.procs", "0");
 		gm_write("/proc/self/oom_score_adj", "1000");
@@ -65,7 +65,7 @@ static pid_t start_hog(uint64_t bytes, int *ready)
 			_exit(1);
 		for (round = 0; ; round++) {
 			for (i = 0; i < bytes; i += GM_PAGE)
-				mem[i] = i / GM_PAGE + round;
+				WRITE_ONCE(mem[i], i / GM_PAGE + round);
 			if (write(p[1], "x", 1) != 1)
 				_exit(0);
 		}
@@ -107,7 +107,7 @@ static void press(void)
 {
 	const long swap = gm_meminfo("SwapFree");
 	const long out = gm_proc_value("/proc/vmstat", "pswpout");
-	uint64_t bytes;
+	u64 bytes;
 	pid_t pid;
 	char x;
 	int ready, i;
@@ -115,7 +115,7 @@ static void press(void)
 	if (gm_command) {
 		run_command();
 	} else {
-		bytes = ((uint64_t)gm_meminfo("MemAvailable") + swap / 3) << 10;
+		bytes = ((u64)gm_meminfo("MemAvailable") + swap / 3) << 10;
 		if (swap < 100 << 10)
 			bytes = bytes / 10 * 9;
 		pid = start_hog(bytes, &ready);
@@ -129,11 +129,11 @@ static void press(void)
 }
 
 /* share: 0 for a slot with a second source, whose memory is there to be swapped. */
-static void watch(unsigned int source, unsigned int type, uint64_t share)
+static void watch(unsigned int source, unsigned int type, u64 share)
 {
 	const struct gm_source *src = &gm_sources[source];
-	const uint64_t size = src->block == GM_PAGE ? 8 * GM_2M : 16 * GM_2M;
-	uint64_t *hva, i, p2m, p4k;
+	const u64 size = src->block == GM_PAGE ? 8 * GM_2M : 16 * GM_2M;
+	u64 *hva, i, p2m, p4k;
 	struct gm_file f;
 	struct gm_vm *g;
 
@@ -186,10 +186,10 @@ static void watch(unsigned int source, unsigned int type, uint64_t share)
 static void half_and_half(void)
 {
 	const struct gm_source *src = &gm_sources[GM_SRC_THP_2M];
-	const uint64_t size = 16 * GM_2M, half = size / 2;
+	const u64 size = 16 * GM_2M, half = size / 2;
 	struct gm_file f;
 	struct gm_vm *g;
-	uint64_t *hva;
+	u64 *hva;
 
 	gm_need_source(src, size);
 	g = gm_vm_create(GM_SWP, 2, 0);
@@ -221,9 +221,9 @@ static void half_and_half(void)
 static void limit(unsigned int source)
 {
 	const struct gm_source *src = &gm_sources[source];
-	const uint64_t size = 32 * GM_2M;
+	const u64 size = 32 * GM_2M;
 	struct kvm_run *run;
-	uint64_t held, off;
+	u64 held, off;
 	struct gm_file f;
 	struct gm_vm *g;
 	char path[128];
@@ -267,7 +267,7 @@ static void limit(unsigned int source)
 static void exhausted(unsigned int source)
 {
 	const struct gm_source *src = &gm_sources[source];
-	uint64_t size, off;
+	u64 size, off;
 	struct gm_file f;
 	struct gm_vm *g;
 	int ready, status, err = 0, wait;
@@ -276,11 +276,11 @@ static void exhausted(unsigned int source)
 
 	gm_need_source(src, 0);
 	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
-	size = ((uint64_t)gm_meminfo("MemTotal") << 10) / 4 & -4 * GM_2M;
+	size = ((u64)gm_meminfo("MemTotal") << 10) / 4 & -4 * GM_2M;
 	f = gm_create_from(g->vm, src, size, GM_MMAP);
 	gm_attach(g, &f, GM_GPA);
 	gm_guest_fill(g, 0, 4 * GM_2M, SEED);
-	pid = start_hog(((uint64_t)gm_meminfo("MemAvailable") + gm_meminfo("SwapFree")) * 1024
+	pid = start_hog(((u64)gm_meminfo("MemAvailable") + gm_meminfo("SwapFree")) * 1024
 			/ 100 * 95, &ready);
 	gm_assert_eq(read(ready, &x, 1), 1);
 	gm_start(g, 0, GM_LOOP, GM_GPA, 0, 4 * GM_2M, GM_PAGE, SEED);
@@ -332,4 +332,7 @@ static const struct gm_case cases[] = {
 	{ "exhausted_2m", exhausted_2m, SECONDS },
 };
 
-GM_MAIN(cases, 16)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 16);
+}
