@@ -99,6 +99,7 @@ static void per_block(unsigned int source, u64 share)
 			gm_assert_eq(node_at(&f, i * src->block), (i + turn + 1) % 2);
 		gm_assert_ok(gm_punch(&f, 0, f.size));
 	}
+	gm_assert_ok(munmap(mem, f.size));
 	gm_close(&f);
 	gm_vm_free(g);
 	if (src->flags & GM_HUGETLB)
@@ -129,6 +130,7 @@ static void interleave(unsigned int source)
 				  node_at(&f, (i - 1) * src->block), "block %u", i);
 	}
 	gm_assert_eq(on[0], 4);
+	gm_assert_ok(munmap(mem, f.size));
 	gm_close(&f);
 	kvm_vm_free(vm);
 	if (src->flags & GM_HUGETLB)
@@ -165,6 +167,7 @@ static void wrong_node(void)
 	bind_range(mem, f.size, MPOL_PREFERRED, 2);
 	gm_assert_ok(gm_populate(&f, 0, f.size));
 	gm_assert_eq(node_at(&f, 0), 0);
+	gm_assert_ok(munmap(mem, f.size));
 	gm_close(&f);
 	gm_vm_free(g);
 	node_pools(GM_2M, 0, 0);

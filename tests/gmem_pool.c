@@ -141,6 +141,14 @@ static void overcommit(void)
 #define A	"/sys/fs/cgroup/gmem-a"
 #define B	"/sys/fs/cgroup/gmem-b"
 
+/* Also removes what a run that failed left behind. */
+static void make_cgroup(const char *dir)
+{
+	if (!access(dir, F_OK))
+		rmdir(dir);
+	gm_assert_ok(mkdir(dir, 0755));
+}
+
 static void move_to(const char *cgroup)
 {
 	char path[128];
@@ -161,7 +169,7 @@ static void cgroup_goes(void)
 	struct gm_vm *g;
 
 	gm_need_source(htlb, 8 * GM_2M);
-	gm_assert_ok(mkdir(A, 0755));
+	make_cgroup(A);
 	move_to(A);
 	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
 	f = gm_create_from(g->vm, htlb, 6 * GM_2M, GM_SHARED);
@@ -194,8 +202,8 @@ static void creator_pays(void)
 	long a, b;
 
 	gm_need_source(src, 0);
-	gm_assert_ok(mkdir(A, 0755));
-	gm_assert_ok(mkdir(B, 0755));
+	make_cgroup(A);
+	make_cgroup(B);
 	move_to(A);
 	vm = vm_create_barebones();
 	f = gm_create_from(vm, src, size, GM_SHARED);

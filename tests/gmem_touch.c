@@ -261,6 +261,7 @@ static void placed(const struct gm_source *src, u64 file_size, u64 gpa_off,
 	gm_assert_eq(gm_host_differ(mem, 0, off, 0), 0);
 	gm_assert_eq(gm_host_differ(mem + (off + size) / 8, 0,
 				    min_t(u64, file_size - off - size, GM_2M), 0), 0);
+	gm_assert_ok(munmap(mem, file_size));
 	gm_close(&f);
 	gm_vm_free(g);
 }
