@@ -1,0 +1,706 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * gmem: the block table of an inode
+ *
+ * Files of 4 KiB blocks key gi->blocks by index and store struct page pointers;
+ * live pages carry a mark. Files of huge blocks key it by index >> PMD_ORDER:
+ *
+ *	a block of 2 MiB	one entry
+ *	a block of 1 GiB	one entry over 512 keys
+ *	2 MiB that fell back	a tagged pointer to a table of 512 struct pages
+ *
+ * Entries are added under invalidate_lock (shared) and the slot mutex, which is
+ * hashed by inode and index, rounded to the block order of the file. They go
+ * away under invalidate_lock held exclusively only, so whoever holds it shared
+ * may use what it finds.
+ */
+#include <linux/hash.h>
+#include <linux/highmem.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define GMEM_LIVE_MARK		XA_MARK_0
+#define GMEM_TABLE_TAG		1
+
+#define GMEM_SLOT_HASH_BITS	8
+static struct mutex gmem_slot_mutexes[1 << GMEM_SLOT_HASH_BITS];
+
+/* What 2 MiB of a huge file are backed by if there was no 2 MiB block. */
+struct gmem_table {
+	struct page *page[GMEM_CHUNK_PAGES];
+};
+
+void __init gmem_block_init(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(gmem_slot_mutexes); i++)
+		mutex_init(&gmem_slot_mutexes[i]);
+}
+
+static bool gmem_is_table(const void *entry)
+{
+	return xa_pointer_tag((void *)entry) == GMEM_TABLE_TAG;
+}
+
+static struct gmem_table *gmem_to_table(void *entry)
+{
+	return xa_untag_pointer(entry);
+}
+
+static unsigned long gmem_key(pgoff_t index)
+{
+	return index >> GMEM_CHUNK_ORDER;
+}
+
+/**
+ * gmem_slot_mutex - the lock under which backing of an index appears and changes
+ * @gi: inode
+ * @index: any index of the block
+ *
+ * One at a time; never held over a callback of a view or an unmap.
+ */
+struct mutex *gmem_slot_mutex(struct gmem_inode *gi, pgoff_t index)
+{
+	unsigned long key = (unsigned long)gi + (index >> gi->order);
+
+	return &gmem_slot_mutexes[hash_long(key, GMEM_SLOT_HASH_BITS)];
+}
+
+static void gmem_block_backing(struct gmem_block *block, pgoff_t index,
+			       struct gmem_backing *b)
+{
+	b->block = block;
+	b->page = pfn_to_page(block->pfn + (index - block->index));
+}
+
+/**
+ * gmem_lookup - what is behind an index?
+ * @gi: inode
+ * @index: in pages
+ * @b: result
+ *
+ * Context: invalidate_lock held.
+ * Return: false if there is nothing.
+ */
+bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
+{
+	void *entry;
+
+	gmem_assert_held(gi);
+
+	if (!gi->order) {
+		b->block = NULL;
+		b->page = xa_load(&gi->blocks, index);
+		return b->page;
+	}
+
+	entry = xa_load(&gi->blocks, gmem_key(index));
+	if (!entry)
+		return false;
+
+	if (gmem_is_table(entry)) {
+		struct gmem_table *table = gmem_to_table(entry);
+
+		b->block = NULL;
+		b->page = READ_ONCE(table->page[index % GMEM_CHUNK_PAGES]);
+		return b->page;
+	}
+
+	gmem_block_backing(entry, index, b);
+	return true;
+}
+
+/* In 2 MiB steps: a gigabyte at once would hog the CPU and ignore a kill. */
+static int gmem_zero(struct page *page, unsigned int order)
+{
+	unsigned long nr = 1UL << min_t(unsigned int, order, GMEM_CHUNK_ORDER);
+	unsigned long i;
+
+	for (i = 0; i < 1UL << order; i += nr) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		clear_pages(page_address(page) + i * PAGE_SIZE, nr);
+		cond_resched();
+	}
+	return 0;
+}
+
+static int gmem_store_page(struct gmem_inode *gi, pgoff_t index,
+			   struct page *page)
+{
+	struct gmem_table *table;
+	void *entry;
+	int err;
+
+	if (!gi->order)
+		return xa_err(xa_store(&gi->blocks, index, page, GFP_KERNEL_ACCOUNT));
+
+	entry = xa_load(&gi->blocks, gmem_key(index));
+	if (!entry) {
+		table = kzalloc_obj(*table, GFP_KERNEL_ACCOUNT);
+		if (!table)
+			return -ENOMEM;
+
+		err = xa_err(xa_store(&gi->blocks, gmem_key(index),
+				      xa_tag_pointer(table, GMEM_TABLE_TAG),
+				      GFP_KERNEL_ACCOUNT));
+		if (err) {
+			kfree(table);
+			return err;
+		}
+	} else {
+		table = gmem_to_table(entry);
+	}
+
+	WRITE_ONCE(table->page[index % GMEM_CHUNK_PAGES], page);
+	return 0;
+}
+
+/* A single page in a file of 4 KiB blocks, or where no bigger block was free. */
+static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
+			  struct gmem_backing *b)
+{
+	struct page *page;
+	void *loan = NULL;
+	int err;
+
+	page = gi->source->take(gi, index, 0, 0, &loan);
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+
+	err = gmem_zero(page, 0);
+	if (err)
+		goto err_give;
+
+	/*
+	 * Memory failure finds the inode and where to look in it by the page:
+	 * type last, see gmem_free_page() for the other side.
+	 */
+	page->__folio_index = index;
+	set_page_private(page, (unsigned long)gi);
+	/* Pairs with the reads of memory failure. */
+	smp_wmb();
+	__SetPageGmem(page);
+
+	err = gmem_store_page(gi, index, page);
+	if (err)
+		goto err_give;
+
+	gmem_count(gi, GMEM_BLOCKS_4K, 1);
+	inode_add_bytes(&gi->inode, PAGE_SIZE);
+	b->block = NULL;
+	b->page = page;
+	return 0;
+
+err_give:
+	gmem_free_page(page, gi->objcg);
+	return err;
+}
+
+static void gmem_destroy_block(struct gmem_block *block)
+{
+	unsigned long i;
+
+	block->source->give(block);
+	for (i = 0; i < gmem_nr_chunks(block->order); i++)
+		kfree(block->chunk[i]);
+	kfree_rcu(block, rcu);
+}
+
+static int gmem_store_block(struct gmem_inode *gi, struct gmem_block *block)
+{
+	unsigned long first = gmem_key(block->index);
+	unsigned long last = first + gmem_nr_chunks(block->order) - 1;
+	int err;
+
+	err = xa_err(xa_store_range(&gi->blocks, first, last, block,
+				    GFP_KERNEL_ACCOUNT));
+	if (err)
+		xa_store_range(&gi->blocks, first, last, NULL, GFP_KERNEL);
+	return err;
+}
+
+static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
+			   unsigned int order, unsigned int take_flags,
+			   struct gmem_backing *b)
+{
+	struct gmem_block *block;
+	struct page *page;
+	int err;
+
+	block = kzalloc_flex(*block, chunk, gmem_nr_chunks(order),
+			     GFP_KERNEL_ACCOUNT);
+	if (!block)
+		return -ENOMEM;
+
+	block->index = round_down(index, 1UL << order);
+	page = gi->source->take(gi, block->index, order, take_flags, &block->loan);
+	if (IS_ERR(page)) {
+		kfree(block);
+		return PTR_ERR(page);
+	}
+
+	block->pfn = page_to_pfn(page);
+	block->gi = gi;
+	block->source = gi->source;
+	block->order = order;
+	block->state = GMEM_INTACT;
+	block->hvo = gmem_vmemmap_is_optimized(page, order);
+	INIT_LIST_HEAD(&block->orphan);
+	__SetPageGmem(page);
+
+	err = gmem_zero(page, order);
+	if (err)
+		goto err_destroy;
+
+	err = gmem_register_block(block);
+	if (err)
+		goto err_destroy;
+
+	err = gmem_store_block(gi, block);
+	if (err)
+		goto err_unregister;
+
+	gmem_count(gi, gmem_blocks_counter(order), 1);
+	inode_add_bytes(&gi->inode, PAGE_SIZE << order);
+	gmem_block_backing(block, index, b);
+	return 0;
+
+err_unregister:
+	gmem_unregister_block(block);
+err_destroy:
+	gmem_destroy_block(block);
+	return err;
+}
+
+/* The largest order that can be tried: a gigabyte must be wholly absent. */
+static unsigned int gmem_fill_order(struct gmem_inode *gi, pgoff_t index,
+				    unsigned int take_flags)
+{
+	unsigned long first, last;
+
+	if (!gi->order)
+		return 0;
+	if (xa_load(&gi->blocks, gmem_key(index)))
+		return 0;
+	if (gi->order == PMD_ORDER || !gi->source->fallback)
+		return gi->order;
+
+	first = gmem_key(round_down(index, 1UL << PUD_ORDER));
+	last = first + gmem_nr_chunks(PUD_ORDER) - 1;
+	if (!(take_flags & GMEM_TAKE_CONTIG) ||
+	    time_before(jiffies, gi->contig_retry) ||
+	    xa_find(&gi->blocks, &first, last, XA_PRESENT))
+		return PMD_ORDER;
+
+	return PUD_ORDER;
+}
+
+static int gmem_fill(struct gmem_inode *gi, pgoff_t index,
+		     unsigned int take_flags, struct gmem_backing *b)
+{
+	unsigned int order = gmem_fill_order(gi, index, take_flags);
+	int err;
+
+	for (;;) {
+		if (!order)
+			return gmem_fill_page(gi, index, b);
+
+		err = gmem_fill_block(gi, index, order, take_flags, b);
+		if (err != -ENOMEM || !gi->source->fallback)
+			return err;
+
+		/* Do not scan all of memory again for each gigabyte to come. */
+		if (order == PUD_ORDER)
+			gi->contig_retry = jiffies + HZ;
+		order = order == PUD_ORDER ? PMD_ORDER : 0;
+	}
+}
+
+/**
+ * gmem_populate - see to it that an index is backed
+ * @gi: inode
+ * @index: in pages, within the file
+ * @take_flags: GMEM_TAKE_*
+ * @b: result
+ *
+ * Context: invalidate_lock held in either mode; takes the slot mutex.
+ * Return: 0, -ENOMEM or -EINTR.
+ */
+int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
+		  struct gmem_backing *b)
+{
+	struct mutex *lock;	/* of the slot */
+	int err = 0;
+
+	if (gmem_lookup(gi, index, b))
+		return 0;
+
+	lock = gmem_slot_mutex(gi, index);
+	mutex_lock(lock);
+	if (!gmem_lookup(gi, index, b))
+		err = gmem_fill(gi, index, take_flags, b);
+	mutex_unlock(lock);
+
+	return err;
+}
+
+/**
+ * gmem_next_present - the next run of present pages
+ * @gi: inode
+ * @index: where to start; set to where the run starts
+ * @end: where to stop
+ * @b: backing of the first page of the run
+ * @nr: length of the run: to the end of its block, but not beyond @end
+ *
+ * Context: invalidate_lock held.
+ * Return: false if there is nothing before @end.
+ */
+bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
+		       struct gmem_backing *b, unsigned long *nr)
+{
+	struct gmem_table *table;
+	unsigned long key;
+	pgoff_t start;
+	void *entry;
+
+	gmem_assert_held(gi);
+
+	if (*index >= end)
+		return false;
+
+	if (!gi->order) {
+		b->block = NULL;
+		b->page = xa_find(&gi->blocks, index, end - 1, XA_PRESENT);
+		*nr = 1;
+		return b->page;
+	}
+
+	for (start = *index; start < end; start = (key + 1) << GMEM_CHUNK_ORDER) {
+		key = gmem_key(start);
+		entry = xa_find(&gi->blocks, &key, gmem_key(end - 1), XA_PRESENT);
+		if (!entry)
+			return false;
+
+		start = max(start, key << GMEM_CHUNK_ORDER);
+		if (!gmem_is_table(entry)) {
+			struct gmem_block *block = entry;
+
+			gmem_block_backing(block, start, b);
+			*index = start;
+			*nr = min(end, block->index + gmem_block_pages(block)) - start;
+			return true;
+		}
+
+		table = gmem_to_table(entry);
+		for (; start < end && gmem_key(start) == key; start++) {
+			b->block = NULL;
+			b->page = table->page[start % GMEM_CHUNK_PAGES];
+			if (!b->page)
+				continue;
+			*index = start;
+			*nr = 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * gmem_walk_pages - call a function for each page that is in no block
+ * @gi: inode
+ * @fn: called under RCU, may not sleep; the page may just be going away
+ * @arg: passed to @fn
+ */
+void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg)
+{
+	unsigned long key, i;
+	struct page *page;
+	void *entry;
+
+	rcu_read_lock();
+	xa_for_each(&gi->blocks, key, entry) {
+		if (!gi->order) {
+			fn(gi, key, entry, arg);
+			continue;
+		}
+		if (!gmem_is_table(entry))
+			continue;
+		for (i = 0; i < GMEM_CHUNK_PAGES; i++) {
+			page = READ_ONCE(gmem_to_table(entry)->page[i]);
+			if (page)
+				fn(gi, (key << GMEM_CHUNK_ORDER) + i, page, arg);
+		}
+	}
+	rcu_read_unlock();
+}
+
+/**
+ * gmem_get_chunk - the side record of 2 MiB of a block
+ * @block: block
+ * @offset: of a page in the block
+ * @gfp: to allocate it with
+ *
+ * Context: slot mutex, or invalidate_lock held exclusively.
+ * Return: the chunk, or NULL if there is no memory for it.
+ */
+struct gmem_chunk *gmem_get_chunk(struct gmem_block *block, unsigned long offset,
+				  gfp_t gfp)
+{
+	struct gmem_chunk *chunk = gmem_chunk_of(block, offset);
+
+	if (chunk)
+		return chunk;
+
+	chunk = kzalloc_obj(*chunk, gfp);
+	if (chunk) {
+		/* Pairs with the dependency of readers in gmem_chunk_of(). */
+		smp_store_release(&block->chunk[offset >> GMEM_CHUNK_ORDER],
+				  chunk);
+	}
+	return chunk;
+}
+
+/**
+ * gmem_set_live - note that a page has become live, or no longer is
+ * @gi: inode, for its counters
+ * @index: in pages
+ * @b: its backing; the chunk exists
+ * @live: new state
+ *
+ * Context: slot mutex, or invalidate_lock held exclusively.
+ */
+void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
+		   const struct gmem_backing *b, bool live)
+{
+	unsigned long bit;
+
+	if (b->block) {
+		bit = gmem_block_offset(b);
+		__assign_bit(bit % GMEM_CHUNK_PAGES,
+			     gmem_chunk_of(b->block, bit)->live, live);
+		b->block->nr_live += live ? 1 : -1;
+	} else if (!gi->order && live) {
+		xa_set_mark(&gi->blocks, index, GMEM_LIVE_MARK);
+	} else if (!gi->order) {
+		xa_clear_mark(&gi->blocks, index, GMEM_LIVE_MARK);
+	}
+	gmem_count(gi, GMEM_LIVE, live ? 1 : -1);
+}
+
+/**
+ * gmem_is_poisoned - has memory failure condemned this page?
+ * @b: backing of the page
+ */
+bool gmem_is_poisoned(const struct gmem_backing *b)
+{
+	unsigned long offset;
+	struct gmem_chunk *chunk;
+
+	if (!b->block)
+		return PageHWPoison(b->page);
+
+	if (!READ_ONCE(b->block->nr_poison))
+		return false;
+
+	offset = gmem_block_offset(b);
+	chunk = gmem_chunk_of(b->block, offset);
+	return chunk && test_bit(offset % GMEM_CHUNK_PAGES, chunk->poison);
+}
+
+/**
+ * gmem_clean_order - the order at which the memory around a page may be mapped
+ * @b: backing of the page, which itself is not poisoned
+ * @index: of the page
+ *
+ * Return: PUD_ORDER, PMD_ORDER or 0.
+ */
+unsigned int gmem_clean_order(const struct gmem_backing *b, pgoff_t index)
+{
+	struct gmem_block *block = b->block;
+	struct gmem_chunk *chunk;
+
+	if (!block)
+		return 0;
+	if (!READ_ONCE(block->nr_poison))
+		return block->order;
+
+	chunk = gmem_chunk_of(block, gmem_block_offset(b));
+	if (chunk && !bitmap_empty(chunk->poison, GMEM_CHUNK_PAGES))
+		return 0;
+	return PMD_ORDER;
+}
+
+/**
+ * gmem_free_page - give a single page back
+ * @page: frozen page, in no table any more
+ * @objcg: that it was charged to, or NULL
+ */
+void gmem_free_page(struct page *page, struct obj_cgroup *objcg)
+{
+	VM_WARN_ON_ONCE(page_ref_count(page));
+
+	__ClearPageGmem(page);
+	/* Pairs with the reads of memory failure. */
+	smp_wmb();
+	set_page_private(page, 0);
+	gmem_buddy_give_page(page, objcg);
+}
+
+/**
+ * gmem_free_block - give a block back
+ * @block: no page of it live, in no table any more, poison included
+ *
+ * Context: process context, may sleep.
+ */
+void gmem_free_block(struct gmem_block *block)
+{
+	struct gmem_inode *gi = block->gi;
+
+	VM_WARN_ON_ONCE(block->nr_live);
+
+	gmem_count(gi, gmem_blocks_counter(block->order), -1);
+	gmem_count(gi, GMEM_POISONED, -(long)block->nr_poison);
+	if (gi)
+		inode_sub_bytes(&gi->inode, PAGE_SIZE << block->order);
+
+	gmem_unregister_block(block);
+	gmem_destroy_block(block);
+}
+
+static void gmem_drop_page(struct gmem_inode *gi, struct page *page)
+{
+	gmem_count(gi, GMEM_BLOCKS_4K, -1);
+	if (PageHWPoison(page))
+		gmem_count(gi, GMEM_POISONED, -1);
+	inode_sub_bytes(&gi->inode, PAGE_SIZE);
+}
+
+/* Empty [start, end) of a table, and free it if nothing is left. */
+static void gmem_free_table_range(struct gmem_inode *gi, struct gmem_table *table,
+				  pgoff_t start, pgoff_t end)
+{
+	pgoff_t index;
+
+	for (index = start; index < end; index++) {
+		struct page *page = table->page[index % GMEM_CHUNK_PAGES];
+
+		if (!page)
+			continue;
+		table->page[index % GMEM_CHUNK_PAGES] = NULL;
+		gmem_drop_page(gi, page);
+		gmem_free_page(page, gi->objcg);
+	}
+
+	if (memchr_inv(table, 0, sizeof(*table)))
+		return;
+	xa_erase(&gi->blocks, gmem_key(start));
+	kfree_rcu_mightsleep(table);
+}
+
+/**
+ * gmem_free_range - give back the blocks that a range covers whole
+ * @gi: inode
+ * @start: first index
+ * @end: index behind the last one
+ *
+ * Context: invalidate_lock held exclusively; no page of the range is live or
+ * mapped by anybody.
+ */
+void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	pgoff_t index = start;
+	struct gmem_backing b;
+	unsigned long nr;
+
+	gmem_assert_held_write(gi);
+
+	while (gmem_next_present(gi, &index, end, &b, &nr)) {
+		if (b.block) {
+			if (nr == gmem_block_pages(b.block)) {
+				xa_erase(&gi->blocks, gmem_key(index));
+				gmem_free_block(b.block);
+			}
+			index += nr;
+		} else if (gi->order) {
+			nr = min(end, round_down(index, GMEM_CHUNK_PAGES) +
+				      GMEM_CHUNK_PAGES) - index;
+			gmem_free_table_range(gi, gmem_to_table(xa_load(&gi->blocks,
+									gmem_key(index))),
+					      index, index + nr);
+			index += nr;
+		} else {
+			xa_erase(&gi->blocks, index);
+			gmem_drop_page(gi, b.page);
+			gmem_free_page(b.page, gi->objcg);
+			index++;
+		}
+		cond_resched();
+	}
+}
+
+static void gmem_evict_page(struct gmem_inode *gi, struct page *page)
+{
+	gmem_drop_page(gi, page);
+
+	if (gmem_is_live(page)) {
+		if (!gmem_abandon_page(page)) {
+			gmem_orphan_page(page, gi->objcg);
+			return;
+		}
+		gmem_count(gi, GMEM_LIVE, -1);
+	}
+	gmem_free_page(page, gi->objcg);
+}
+
+static void gmem_evict_block(struct gmem_inode *gi, struct gmem_block *block)
+{
+	if (!block->nr_live || gmem_abandon_block(block)) {
+		gmem_free_block(block);
+		return;
+	}
+
+	/* Still counted for the machine, no longer for the inode. */
+	atomic_long_dec(&gi->stat[gmem_blocks_counter(block->order)]);
+	WRITE_ONCE(block->gi, NULL);
+	gmem_orphan_block(block);
+}
+
+/**
+ * gmem_evict_blocks - take all memory from an inode that nobody uses any more
+ * @gi: inode
+ *
+ * Cannot fail: what somebody still holds becomes an orphan.
+ *
+ * Context: invalidate_lock held exclusively.
+ */
+void gmem_evict_blocks(struct gmem_inode *gi)
+{
+	struct gmem_table *table;
+	unsigned long key, i;
+	void *entry;
+
+	gmem_assert_held_write(gi);
+
+	xa_for_each(&gi->blocks, key, entry) {
+		xa_erase(&gi->blocks, key);
+		if (!gi->order) {
+			gmem_evict_page(gi, entry);
+		} else if (gmem_is_table(entry)) {
+			table = gmem_to_table(entry);
+			for (i = 0; i < GMEM_CHUNK_PAGES; i++)
+				if (table->page[i])
+					gmem_evict_page(gi, table->page[i]);
+			kfree_rcu_mightsleep(table);
+		} else {
+			gmem_evict_block(gi, entry);
+		}
+		cond_resched();
+	}
+
+	VM_WARN_ON_ONCE(gmem_bytes_held(gi));
+	VM_WARN_ON_ONCE(!xa_empty(&gi->blocks));
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * gmem: the transaction
+ *
+ * Whatever takes pages away from somebody goes through the same steps, under
+ * invalidate_lock held exclusively:
+ *
+ *	1. look whether there is anything to do
+ *	2. prepare() on every view: the retry windows are open
+ *	3. unmap the host, take gmem's own reference of each live page; if
+ *	   somebody else holds one, undo everything and say so
+ *	4. invalidate_begin() on every view: the guest has lost it
+ *	5. make_shared() where it was private; change the pages
+ *	6. invalidate_end() on every view
+ *
+ * Nothing fails after step 3, and nothing allocates.
+ */
+#include <linux/delay.h>
+#include <linux/highmem.h>
+#include <linux/sched/signal.h>
+#include <linux/swap.h>
+
+#include "internal.h"
+
+/* Transient holders are gone within microseconds; 1 + 2 + 4 + 8 ms is ample. */
+#define GMEM_BUSY_RETRIES	4
+
+/* The block at an index decides how far a stale order could reach. */
+static void gmem_widen(struct gmem_inode *gi, pgoff_t index,
+		       struct gmem_range *range)
+{
+	struct gmem_backing b;
+	pgoff_t start, end;
+
+	if (!gmem_lookup(gi, index, &b) || !b.block)
+		return;
+
+	start = b.block->index;
+	end = start + gmem_block_pages(b.block);
+	range->window_start = min(range->window_start, start);
+	range->window_end = max(range->window_end, end);
+}
+
+/**
+ * gmem_prepare_range - open the retry windows of all views
+ * @gi: inode
+ * @start: first index to be taken away
+ * @end: index behind the last one
+ * @filter: state of the pages to be unmapped
+ * @range: filled in, for gmem_begin_range() and gmem_end_range()
+ *
+ * Context: invalidate_lock held exclusively until gmem_end_range().
+ * Return: 0, or what a view's prepare() failed with and nothing is open.
+ */
+int gmem_prepare_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+		       enum gmem_state filter, struct gmem_range *range)
+{
+	struct gmem_view *view;
+	int err;
+
+	gmem_assert_held_write(gi);
+
+	*range = (struct gmem_range) {
+		.start		= start,
+		.end		= end,
+		.window_start	= start,
+		.window_end	= end,
+		.filter		= filter,
+	};
+	/* Blocks inside the range do not reach out of it. */
+	gmem_widen(gi, start, range);
+	gmem_widen(gi, end - 1, range);
+
+	list_for_each_entry(view, &gi->views, entry) {
+		err = view->ops->prepare(view, range);
+		if (err)
+			goto abort;
+	}
+	return 0;
+
+abort:
+	list_for_each_entry_continue_reverse(view, &gi->views, entry)
+		view->ops->invalidate_end(view, range);
+	return err;
+}
+
+/**
+ * gmem_begin_range - unmap a range from all guests
+ * @gi: inode
+ * @range: prepared
+ */
+void gmem_begin_range(struct gmem_inode *gi, const struct gmem_range *range)
+{
+	struct gmem_view *view;
+
+	list_for_each_entry(view, &gi->views, entry)
+		view->ops->invalidate_begin(view, range);
+}
+
+/**
+ * gmem_end_range - let guests fault again
+ * @gi: inode
+ * @range: prepared, whatever came after that
+ */
+void gmem_end_range(struct gmem_inode *gi, const struct gmem_range *range)
+{
+	struct gmem_view *view;
+
+	list_for_each_entry(view, &gi->views, entry)
+		view->ops->invalidate_end(view, range);
+}
+
+static void gmem_zero_run(const struct gmem_backing *first, unsigned long nr)
+{
+	struct gmem_backing b = *first;
+	unsigned long i;
+
+	for (i = 0; i < nr; i++) {
+		b.page = pfn_to_page(page_to_pfn(first->page) + i);
+		if (!gmem_is_poisoned(&b))
+			clear_highpage(b.page);
+		if (!(i % GMEM_CHUNK_PAGES))
+			cond_resched();
+	}
+}
+
+/* Step 5 of a punch: whole blocks go home, parts of blocks become zero. */
+static void gmem_discard(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	bool private = !(gi->flags & GMEM_INIT_SHARED);
+	pgoff_t index = start;
+	struct gmem_backing b;
+	unsigned long nr;
+
+	gmem_withdraw_frozen(gi, start, end);
+
+	while (gmem_next_present(gi, &index, end, &b, &nr)) {
+		if (private && gi->owner->make_shared)
+			gi->owner->make_shared(page_to_pfn(b.page), nr);
+		if (b.block && nr < gmem_block_pages(b.block))
+			gmem_zero_run(&b, nr);
+		index += nr;
+	}
+
+	gmem_free_range(gi, start, end);
+}
+
+static int gmem_try_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+			  pgoff_t *busy)
+{
+	struct address_space *mapping = gi->inode.i_mapping;
+	struct gmem_range range;
+	struct gmem_backing b;
+	pgoff_t first = start;
+	unsigned long nr;
+	int err;
+
+	/* Without backing there is no mapping, in a guest or in the host. */
+	if (!gmem_next_present(gi, &first, end, &b, &nr))
+		return 0;
+
+	err = gmem_prepare_range(gi, start, end, GMEM_ANY, &range);
+	if (err)
+		return err;
+
+	unmap_mapping_pages(mapping, start, end - start, false);
+	err = gmem_freeze_live(gi, start, end, busy);
+	if (!err) {
+		gmem_begin_range(gi, &range);
+		gmem_discard(gi, start, end);
+	}
+
+	gmem_end_range(gi, &range);
+	return err;
+}
+
+/* Wait for holders that come and go; false if there is no point any more. */
+static bool gmem_wait_busy(int try)
+{
+	if (try >= GMEM_BUSY_RETRIES || fatal_signal_pending(current))
+		return false;
+
+	/* Pages wait in per-CPU batches of mlock() and munlock(). */
+	if (!try)
+		lru_add_drain_all();
+	else
+		fsleep(USEC_PER_MSEC << (try - 1));
+	return true;
+}
+
+/**
+ * gmem_punch - give a range back
+ * @gi: inode
+ * @start: first index
+ * @end: index behind the last one; may lie beyond the end of the file
+ *
+ * Blocks that the range covers whole return to their source. Of others the
+ * covered part reads as zero afterwards and nothing is freed.
+ *
+ * Context: process context, may sleep; takes invalidate_lock.
+ * Return: 0; -EAGAIN with nothing done if somebody holds a page, -ENOMEM if a
+ * view could not prepare.
+ */
+int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	struct address_space *mapping = gi->inode.i_mapping;
+	pgoff_t busy;
+	int err, try;
+
+	end = min_t(pgoff_t, end, i_size_read(&gi->inode) >> PAGE_SHIFT);
+	if (start >= end)
+		return 0;
+
+	for (try = 0; ; try++) {
+		filemap_invalidate_lock(mapping);
+		err = gmem_try_punch(gi, start, end, &busy);
+		filemap_invalidate_unlock(mapping);
+
+		if (err != -EAGAIN || !gmem_wait_busy(try))
+			break;
+	}
+
+	if (err == -EAGAIN)
+		atomic_long_inc(&gi->eagain);
+	return err;
+}

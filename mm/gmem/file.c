@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * gmem: what consumers' file operations are made of
+ */
+#include <linux/fs.h>
+#include <linux/falloc.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+
+#include "internal.h"
+
+static long gmem_allocate(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	struct address_space *mapping = gi->inode.i_mapping;
+	struct gmem_backing b;
+	pgoff_t index, next;
+	long err = 0;
+
+	for (index = start; index < end; index = next) {
+		if (signal_pending(current))
+			return -EINTR;
+
+		/* Per block: zeroing is long, and a punch should get a chance. */
+		filemap_invalidate_lock_shared(mapping);
+		err = gmem_populate(gi, index, GMEM_TAKE_CONTIG, &b);
+		if (!err)
+			next = b.block ? b.block->index + gmem_block_pages(b.block) :
+					 index + 1;
+		filemap_invalidate_unlock_shared(mapping);
+		if (err)
+			return err;
+
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * gmem_fallocate - allocate memory or give it back
+ * @file: file of gmem
+ * @mode: FALLOC_FL_KEEP_SIZE, and FALLOC_FL_PUNCH_HOLE or not
+ * @offset: in bytes, a multiple of PAGE_SIZE
+ * @len: in bytes, a multiple of PAGE_SIZE
+ *
+ * Allocation is of whole blocks, all that the range touches, and has to lie
+ * within the file. A hole may lie beyond it; see gmem_punch().
+ *
+ * Context: process context, may sleep.
+ * Return: 0; -EOPNOTSUPP for other modes; -EINVAL if misaligned or beyond the
+ * end; -ENOMEM; -EINTR on a signal, with part of the range allocated; -EAGAIN
+ * if somebody holds a page of the hole, with nothing done.
+ */
+long gmem_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	pgoff_t start = offset >> PAGE_SHIFT;
+	pgoff_t end = (offset + len) >> PAGE_SHIFT;
+	long err;
+
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
+		return -EOPNOTSUPP;
+	if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(len))
+		return -EINVAL;
+
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		err = gmem_punch(GMEM_I(inode), start, end);
+	else if (offset + len > i_size_read(inode))
+		err = -EINVAL;
+	else
+		err = gmem_allocate(GMEM_I(inode), start, end);
+
+	if (!err)
+		file_modified(file);
+	return err;
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_fallocate, "kvm");
+
+static vm_fault_t gmem_fault_locked(struct gmem_inode *gi, struct vm_fault *vmf)
+{
+	struct gmem_backing b;
+	int err;
+
+	if (vmf->pgoff >= i_size_read(&gi->inode) >> PAGE_SHIFT ||
+	    gmem_is_private(&gi->inode, vmf->pgoff))
+		return VM_FAULT_SIGBUS;
+
+	err = gmem_populate(gi, vmf->pgoff, 0, &b);
+	if (!err && gmem_is_poisoned(&b))
+		return VM_FAULT_HWPOISON;
+	if (!err)
+		err = gmem_publish(gi, vmf->pgoff, &b);
+
+	switch (err) {
+	case 0:
+		return vmf_insert_page_mkwrite(vmf, b.page,
+					       vmf->flags & FAULT_FLAG_WRITE);
+	case -EINTR:
+		/* A fatal signal is taken before the access is tried again. */
+		return VM_FAULT_NOPAGE;
+	case -ENOMEM:
+		/* Killing tasks does not fill a hugetlb pool. */
+		if (gi->source->fallback)
+			return VM_FAULT_OOM;
+		fallthrough;
+	default:
+		return VM_FAULT_SIGBUS;
+	}
+}
+
+static vm_fault_t gmem_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	vm_fault_t ret;
+
+	/*
+	 * The PTE is installed before the lock is dropped: whoever takes pages
+	 * away never meets a fault that is still on its way.
+	 */
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	ret = gmem_fault_locked(GMEM_I(inode), vmf);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+
+	return ret;
+}
+
+#ifdef CONFIG_NUMA
+static int gmem_set_policy(struct vm_area_struct *vma, struct mempolicy *mpol)
+{
+	struct inode *inode = file_inode(vma->vm_file);
+
+	return mpol_set_shared_policy(&GMEM_I(inode)->policy, vma, mpol);
+}
+
+static struct mempolicy *gmem_get_policy(struct vm_area_struct *vma,
+					 unsigned long addr, pgoff_t *ilx)
+{
+	struct inode *inode = file_inode(vma->vm_file);
+
+	/*
+	 * NULL if mbind() set none: the caller then falls back to the default,
+	 * not to the policy of whoever asks.
+	 */
+	*ilx = inode->i_ino;
+	return mpol_shared_policy_lookup(&GMEM_I(inode)->policy,
+					 linear_page_index(vma, addr));
+}
+#endif
+
+static const struct vm_operations_struct gmem_vm_ops = {
+	.fault		= gmem_fault,
+#ifdef CONFIG_NUMA
+	.get_policy	= gmem_get_policy,
+	.set_policy	= gmem_set_policy,
+#endif
+};
+
+/**
+ * gmem_mmap - map a file of gmem into user space
+ * @file: file of gmem
+ * @vma: mapping to set up
+ *
+ * Context: mmap_lock held for writing.
+ * Return: 0; -ENODEV if the file was not created for it; -EINVAL unless the
+ * mapping is shared.
+ */
+int gmem_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	if (!gmem_can_mmap(file_inode(file)))
+		return -ENODEV;
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYSHARE)) != (VM_SHARED | VM_MAYSHARE))
+		return -EINVAL;
+
+	vma->vm_ops = &gmem_vm_ops;
+	return 0;
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_mmap, "kvm");
+
+/**
+ * gmem_show_fdinfo - what /proc/PID/fdinfo says about a file of gmem
+ * @m: output
+ * @file: file of gmem
+ * @nr_bindings: ranges that the consumer has bound
+ *
+ * Takes no lock, so the lines need not agree with each other. Memory in bytes.
+ */
+void gmem_show_fdinfo(struct seq_file *m, struct file *file,
+		      unsigned long nr_bindings)
+{
+	struct gmem_inode *gi = GMEM_I(file_inode(file));
+	bool shared = gi->flags & GMEM_INIT_SHARED;
+	loff_t size = i_size_read(&gi->inode);
+	unsigned long held = gmem_bytes_held(gi);
+
+	seq_printf(m, "gmem-size:\t%lld\n", size);
+	seq_printf(m, "gmem-flags:\t%#llx\n", gi->abi_flags);
+	seq_printf(m, "gmem-allocated:\t%lu\n", held);
+	seq_printf(m, "gmem-private:\t%lld\n", shared ? 0 : size);
+	seq_printf(m, "gmem-shared:\t%lld\n", shared ? size : 0);
+	seq_printf(m, "gmem-live:\t%lu\n",
+		   atomic_long_read(&gi->stat[GMEM_LIVE]) << PAGE_SHIFT);
+	seq_printf(m, "gmem-blocks-4k:\t%ld\n",
+		   atomic_long_read(&gi->stat[GMEM_BLOCKS_4K]));
+	seq_printf(m, "gmem-blocks-2m:\t%ld\n",
+		   atomic_long_read(&gi->stat[GMEM_BLOCKS_2M]));
+	seq_printf(m, "gmem-blocks-1g:\t%ld\n",
+		   atomic_long_read(&gi->stat[GMEM_BLOCKS_1G]));
+	seq_printf(m, "gmem-reserved:\t%lld\n",
+		   gi->source->fallback ? 0 : size - (loff_t)held);
+	seq_puts(m, "gmem-conversions:\t0\n");
+	seq_printf(m, "gmem-eagain:\t%ld\n", atomic_long_read(&gi->eagain));
+	seq_printf(m, "gmem-vmemmap:\t%lu\n",
+		   atomic_long_read(&gi->stat[GMEM_VMEMMAP]) << PAGE_SHIFT);
+	seq_printf(m, "gmem-bindings:\t%lu\n", nr_bindings);
+	seq_printf(m, "gmem-poisoned:\t%lu\n",
+		   atomic_long_read(&gi->stat[GMEM_POISONED]) << PAGE_SHIFT);
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_show_fdinfo, "kvm");
+
+static int gmem_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			struct iattr *attr)
+{
+	/* Size and owner are fixed for the life of the file. */
+	return -EINVAL;
+}
+
+static int gmem_getattr(struct mnt_idmap *idmap, const struct path *path,
+			struct kstat *stat, u32 request_mask,
+			unsigned int query_flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+
+	generic_fillattr(idmap, request_mask, inode, stat);
+	stat->blksize = PAGE_SIZE << GMEM_I(inode)->order;
+	return 0;
+}
+
+const struct inode_operations gmem_iops = {
+	.setattr	= gmem_setattr,
+	.getattr	= gmem_getattr,
+};
+
+const struct address_space_operations gmem_aops = {
+	.dirty_folio	= noop_dirty_folio,
+};
