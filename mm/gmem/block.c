@@ -181,6 +181,7 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 	 */
 	page->__folio_index = index;
 	set_page_private(page, (unsigned long)gi);
+	/* Pairs with the reads of memory failure. */
 	smp_wmb();
 	__SetPageGmem(page);
 
@@ -332,7 +333,7 @@ static int gmem_fill(struct gmem_inode *gi, pgoff_t index,
 int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b)
 {
-	struct mutex *lock;
+	struct mutex *lock;	/* of the slot */
 	int err = 0;
 
 	if (gmem_lookup(gi, index, b))
@@ -409,14 +410,12 @@ bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 }
 
 /**
- * gmem_for_each_page - call a function for each page that is in no block
+ * gmem_walk_pages - call a function for each page that is in no block
  * @gi: inode
  * @fn: called under RCU, may not sleep; the page may just be going away
  * @arg: passed to @fn
  */
-void gmem_for_each_page(struct gmem_inode *gi,
-			void (*fn)(struct gmem_inode *gi, pgoff_t index,
-				   struct page *page, void *arg), void *arg)
+void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg)
 {
 	unsigned long key, i;
 	struct page *page;
@@ -457,9 +456,11 @@ struct gmem_chunk *gmem_get_chunk(struct gmem_block *block, unsigned long offset
 		return chunk;
 
 	chunk = kzalloc_obj(*chunk, gfp);
-	/* Pairs with the dependency in gmem_chunk_of() of lockless readers. */
-	if (chunk)
-		smp_store_release(&block->chunk[offset >> GMEM_CHUNK_ORDER], chunk);
+	if (chunk) {
+		/* Pairs with the dependency of readers in gmem_chunk_of(). */
+		smp_store_release(&block->chunk[offset >> GMEM_CHUNK_ORDER],
+				  chunk);
+	}
 	return chunk;
 }
 
@@ -543,6 +544,7 @@ void gmem_free_page(struct page *page, struct obj_cgroup *objcg)
 	VM_WARN_ON_ONCE(page_ref_count(page));
 
 	__ClearPageGmem(page);
+	/* Pairs with the reads of memory failure. */
 	smp_wmb();
 	set_page_private(page, 0);
 	gmem_buddy_give_page(page, objcg);

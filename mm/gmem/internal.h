@@ -14,7 +14,7 @@ struct gmem_inode;
 struct obj_cgroup;
 
 #define GMEM_CHUNK_ORDER	PMD_ORDER
-#define GMEM_CHUNK_PAGES	(1UL << GMEM_CHUNK_ORDER)
+#define GMEM_CHUNK_PAGES	BIT(GMEM_CHUNK_ORDER)
 
 /* May gmem_source.take() scan and migrate for a gigabyte? */
 #define GMEM_TAKE_CONTIG	BIT(0)
@@ -72,6 +72,7 @@ enum gmem_counter {
  * @source: of all blocks
  * @reservation: the source's
  * @owner: owner operations, module pinned
+ * @entry: in the list of all
  * @blocks: see block.c
  * @views: protected by invalidate_lock
  * @policy: of mbind()
@@ -88,6 +89,7 @@ struct gmem_inode {
 	const struct gmem_source *source;
 	void *reservation;
 	const struct gmem_owner_ops *owner;
+	struct list_head entry;
 	struct xarray blocks;
 	struct list_head views;
 	struct shared_policy policy;
@@ -212,9 +214,10 @@ nodemask_t *policy_nodemask(gfp_t gfp, struct mempolicy *pol, pgoff_t ilx,
 int gmem_register_block(struct gmem_block *block);
 void gmem_unregister_block(struct gmem_block *block);
 struct gmem_block *gmem_find_block(unsigned long pfn);
-void gmem_for_each_registered(void (*fn)(struct gmem_block *block, void *arg),
-			      void *arg);
-void gmem_for_each_inode(void (*fn)(struct gmem_inode *gi, void *arg), void *arg);
+typedef void (*gmem_block_fn)(struct gmem_block *block, void *arg);
+typedef void (*gmem_inode_fn)(struct gmem_inode *gi, void *arg);
+void gmem_walk_registered(gmem_block_fn fn, void *arg);
+void gmem_walk_inodes(gmem_inode_fn fn, void *arg);
 
 /* block.c: see the comment at its top */
 void gmem_block_init(void);
@@ -224,9 +227,9 @@ int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b);
 bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 		       struct gmem_backing *b, unsigned long *nr);
-void gmem_for_each_page(struct gmem_inode *gi,
-			void (*fn)(struct gmem_inode *gi, pgoff_t index,
-				   struct page *page, void *arg), void *arg);
+typedef void (*gmem_page_fn)(struct gmem_inode *gi, pgoff_t index,
+			     struct page *page, void *arg);
+void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg);
 void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
 		   const struct gmem_backing *b, bool live);
 void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end);

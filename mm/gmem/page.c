@@ -39,8 +39,10 @@ void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
 #endif
 	page->mapping = NULL;
 	set_page_private(page, (unsigned long)gi);
+	/* Memory failure trusts private and index once it sees the type. */
 	smp_wmb();
 	page->page_type = (unsigned int)PGTY_gmem << 24;
+	/* Typed before it stands alone. */
 	smp_wmb();
 	INIT_LIST_HEAD(&page->lru);
 }
@@ -97,9 +99,13 @@ void gmem_mark_poison(struct gmem_block *block)
 	for (i = 0; i < gmem_nr_chunks(block->order); i++) {
 		if (!block->chunk[i])
 			continue;
-		for_each_set_bit(bit, block->chunk[i]->poison, GMEM_CHUNK_PAGES)
-			SetPageHWPoison(pfn_to_page(block->pfn + bit +
-						    i * GMEM_CHUNK_PAGES));
+		for_each_set_bit(bit, block->chunk[i]->poison, GMEM_CHUNK_PAGES) {
+			struct page *page = head + i * GMEM_CHUNK_PAGES + bit;
+
+			/* Nobody's from here on: freeing it leaves all as it is. */
+			SetPageHWPoison(page);
+			__ClearPageGmem(page);
+		}
 	}
 }
 
@@ -183,14 +189,15 @@ static void gmem_withdraw(struct page *page, struct gmem_inode *gi)
 	gmem_freeze_fields(page, gi);
 }
 
+typedef bool (*gmem_live_fn)(struct gmem_inode *gi, pgoff_t index,
+			     struct gmem_backing *b);
+
 /*
  * Call @fn for each live page of [start, end) until it returns false. Pages may
  * be withdrawn from within.
  */
-static bool gmem_for_each_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-			       bool (*fn)(struct gmem_inode *gi, pgoff_t index,
-					  struct gmem_backing *b),
-			       pgoff_t *last)
+static bool gmem_walk_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+			   gmem_live_fn fn, pgoff_t *last)
 {
 	unsigned long nr, offset, first, bit, stop;
 	struct gmem_backing b;
@@ -273,10 +280,10 @@ int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 
 	gmem_assert_held_write(gi);
 
-	if (gmem_for_each_live(gi, start, end, gmem_freeze_one, busy))
+	if (gmem_walk_live(gi, start, end, gmem_freeze_one, busy))
 		return 0;
 
-	gmem_for_each_live(gi, start, *busy, gmem_thaw_one, &last);
+	gmem_walk_live(gi, start, *busy, gmem_thaw_one, &last);
 	return -EAGAIN;
 }
 
@@ -293,7 +300,7 @@ void gmem_withdraw_frozen(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 	pgoff_t last;
 
 	gmem_assert_held_write(gi);
-	gmem_for_each_live(gi, start, end, gmem_withdraw_one, &last);
+	gmem_walk_live(gi, start, end, gmem_withdraw_one, &last);
 }
 
 /**

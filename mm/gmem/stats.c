@@ -68,7 +68,7 @@ static void gmem_show_page(struct gmem_inode *gi, pgoff_t index,
 
 static void gmem_show_pages(struct gmem_inode *gi, void *arg)
 {
-	gmem_for_each_page(gi, gmem_show_page, arg);
+	gmem_walk_pages(gi, gmem_show_page, arg);
 }
 
 static void gmem_show_block(struct gmem_block *block, void *arg)
@@ -89,8 +89,8 @@ static void gmem_show_block(struct gmem_block *block, void *arg)
 /* ino index order pfn state live-pages references, of each block */
 static int gmem_blocks_show(struct seq_file *m, void *unused)
 {
-	gmem_for_each_registered(gmem_show_block, m);
-	gmem_for_each_inode(gmem_show_pages, m);
+	gmem_walk_registered(gmem_show_block, m);
+	gmem_walk_inodes(gmem_show_pages, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(gmem_blocks);

@@ -116,13 +116,14 @@ static int run_to_sync(struct gm_vm *g, unsigned int cpu)
 			exit_reason_str(vcpu->run->exit_reason));
 	}
 	vcpu_run_complete_io(vcpu);
-	vcpu_regs_get(vcpu, &g->regs[cpu]);
 	return 0;
 }
 
+/* From the start: what a command did to the stack cannot be undone. */
 void gm_reset(struct gm_vm *g, unsigned int cpu)
 {
 	vcpu_regs_set(g->vcpu[cpu], &g->regs[cpu]);
+	gm_assert_eq(run_to_sync(g, cpu), 0);
 }
 
 struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
@@ -142,6 +143,7 @@ struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
 				       guest_main, g->vcpu);
 	for (i = 0; i < nr_vcpus; i++) {
 		vcpu_args_set(g->vcpu[i], 1, (uint64_t)i);
+		vcpu_regs_get(g->vcpu[i], &g->regs[i]);
 		gm_assert_eq(run_to_sync(g, i), 0);
 		/* Fault in the guest's own code and data, so that faults count. */
 		for (op = GM_FILL; op <= GM_WATCH; op++) {

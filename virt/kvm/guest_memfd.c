@@ -48,16 +48,25 @@ static pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn)
 }
 
 /*
- * Visit each memslot bound within a range once. A slot takes several entries
- * unless its range happens to be aligned.
+ * The next memslot bound within a range, or the first if @prev is NULL. A slot
+ * takes several entries unless its range happens to be aligned.
  */
-#define kvm_gmem_for_each_slot(_v, _index, _slot, _last, _start, _end)		\
-	for (_last = NULL, _index = (_start),					\
-	     _slot = xa_find(&(_v)->bindings, &_index, (_end) - 1, XA_PRESENT);	\
-	     _slot;								\
-	     _last = _slot,							\
-	     _slot = xa_find_after(&(_v)->bindings, &_index, (_end) - 1, XA_PRESENT)) \
-		if (_slot != _last)
+static struct kvm_memory_slot *kvm_gmem_next_slot(struct kvm_gmem_view *v,
+						  struct kvm_memory_slot *prev,
+						  unsigned long *index,
+						  unsigned long last)
+{
+	struct kvm_memory_slot *slot;
+
+	if (!prev)
+		return xa_find(&v->bindings, index, last, XA_PRESENT);
+
+	do {
+		slot = xa_find_after(&v->bindings, index, last, XA_PRESENT);
+	} while (slot == prev);
+
+	return slot;
+}
 
 static void kvm_gmem_gfn_range(struct kvm_memory_slot *slot, pgoff_t start,
 			       pgoff_t end, struct kvm_gfn_range *range)
@@ -75,12 +84,12 @@ static void kvm_gmem_gfn_range(struct kvm_memory_slot *slot, pgoff_t start,
 static int kvm_gmem_prepare(struct gmem_view *view, const struct gmem_range *r)
 {
 	struct kvm_gmem_view *v = to_kvm_gmem_view(view);
-	struct kvm_memory_slot *slot, *last;
+	unsigned long index = r->window_start;
+	struct kvm_memory_slot *slot = NULL;
 	struct kvm_gfn_range range;
 	bool open = false;
-	pgoff_t index;
 
-	kvm_gmem_for_each_slot(v, index, slot, last, r->window_start, r->window_end) {
+	while ((slot = kvm_gmem_next_slot(v, slot, &index, r->window_end - 1))) {
 		if (!open) {
 			open = true;
 			KVM_MMU_LOCK(v->kvm);
@@ -115,13 +124,13 @@ static void kvm_gmem_invalidate_begin(struct gmem_view *view,
 				      const struct gmem_range *r)
 {
 	struct kvm_gmem_view *v = to_kvm_gmem_view(view);
-	struct kvm_memory_slot *slot, *last;
+	struct kvm_memory_slot *slot = NULL;
+	unsigned long index = r->start;
 	struct kvm_gfn_range range;
 	bool locked = false;
 	bool flush = false;
-	pgoff_t index;
 
-	kvm_gmem_for_each_slot(v, index, slot, last, r->start, r->end) {
+	while ((slot = kvm_gmem_next_slot(v, slot, &index, r->end - 1))) {
 		if (!locked) {
 			locked = true;
 			KVM_MMU_LOCK(v->kvm);
@@ -231,14 +240,12 @@ static int kvm_gmem_release(struct inode *inode, struct file *file)
 static void kvm_gmem_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct kvm_gmem_view *v = kvm_gmem_file_view(file);
-	struct kvm_memory_slot *slot, *last = NULL;
-	unsigned long index, nr = 0;
+	struct kvm_memory_slot *slot = NULL;
+	unsigned long index = 0, nr = 0;
 
 	/* Pointers are only compared: the slots may be on their way out. */
-	xa_for_each(&v->bindings, index, slot) {
-		nr += slot != last;
-		last = slot;
-	}
+	while ((slot = kvm_gmem_next_slot(v, slot, &index, ULONG_MAX)))
+		nr++;
 	gmem_show_fdinfo(m, file, nr);
 }
 
@@ -249,10 +256,6 @@ static struct file_operations kvm_gmem_fops = {
 	.fallocate	= gmem_fallocate,
 	.show_fdinfo	= kvm_gmem_show_fdinfo,
 };
-
-/* A live reference, or NULL while the file is being closed. */
-DEFINE_CLASS(kvm_gmem_file, struct file *, if (_T) fput(_T),
-	     get_file_active(&slot->gmem.file), struct kvm_memory_slot *slot);
 
 bool __weak kvm_arch_supports_gmem_init_shared(struct kvm *kvm)
 {
@@ -506,7 +509,9 @@ int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot,
 	struct gmem_pfn out;
 	int r;
 
-	CLASS(kvm_gmem_file, file)(slot);
+	/* NULL while the file is being closed. */
+	struct file *file __free(fput) = get_file_active(&slot->gmem.file);
+
 	if (!file)
 		return -EFAULT;
 
@@ -577,7 +582,9 @@ long kvm_gmem_populate(struct kvm *kvm, gfn_t start_gfn, void __user *src,
 	if (!kvm_slot_has_gmem(slot))
 		return -EINVAL;
 
-	CLASS(kvm_gmem_file, file)(slot);
+	/* NULL while the file is being closed. */
+	struct file *file __free(fput) = get_file_active(&slot->gmem.file);
+
 	if (!file)
 		return -EFAULT;
 
