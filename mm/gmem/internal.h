@@ -263,6 +263,7 @@ bool gmem_abandon_page(struct page *page);
 bool gmem_abandon_block(struct gmem_block *block);
 
 /* source-buddy.c */
+void gmem_buddy_free_page(struct page *page);
 void gmem_buddy_give_page(struct page *page, struct obj_cgroup *objcg);
 
 /* source-hugetlb.c */

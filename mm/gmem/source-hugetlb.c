@@ -408,7 +408,7 @@ static void gmem_hugetlb_lose(struct gmem_block *block, struct folio *folio)
 	block->hvo = false;
 	gmem_mark_poison(block);
 	for (i = 0; i < gmem_block_pages(block); i++) {
-		free_frozen_pages(pfn_to_page(block->pfn + i), 0);
+		gmem_buddy_free_page(pfn_to_page(block->pfn + i));
 		if (!(i % GMEM_CHUNK_PAGES))
 			cond_resched();
 	}
