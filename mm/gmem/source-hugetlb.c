@@ -261,7 +261,9 @@ static bool gmem_hugetlb_lend(struct folio *folio, struct gmem_loan *loan)
 	folio->memcg_data = 0;
 #endif
 	list_del_init(&folio->lru);
+	/* At no time nobody's: memory failure would write to its tails. */
 	__folio_clear_hugetlb(folio);
+	__folio_set_gmem(folio);
 	list_add(&loan->entry, &gmem_loans);
 	spin_unlock_irq(&hugetlb_lock);
 
