@@ -118,7 +118,9 @@ void gmem_walk_inodes(gmem_inode_fn fn, void *arg)
  */
 bool gmem_is_private(struct inode *inode, pgoff_t index)
 {
-	return !(GMEM_I(inode)->flags & GMEM_INIT_SHARED);
+	struct gmem_run run;
+
+	return gmem_attr_run(GMEM_I(inode), index, &run);
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_is_private, "kvm");
 
@@ -148,6 +150,7 @@ int gmem_get_pfn_locked(struct inode *inode, struct gmem_view *view,
 {
 	struct gmem_inode *gi = GMEM_I(inode);
 	struct gmem_backing b;
+	struct gmem_run run;
 	int err;
 
 	gmem_assert_held(gi);
@@ -163,8 +166,8 @@ int gmem_get_pfn_locked(struct inode *inode, struct gmem_view *view,
 		return -EHWPOISON;
 
 	out->pfn = page_to_pfn(b.page);
-	out->private = gmem_is_private(inode, index);
-	out->order = gmem_clean_order(&b, index);
+	out->private = gmem_attr_run(gi, index, &run);
+	out->order = gmem_run_order(&run, index, gmem_clean_order(&b, index));
 
 	/* What no host mapping has touched is referenced by nobody. */
 	VM_WARN_ON_ONCE(page_ref_count(b.page) && PageGmem(b.page));
@@ -227,7 +230,7 @@ static void gmem_disown(struct gmem_inode *gi)
 	struct gmem_backing b;
 	unsigned long nr;
 
-	if (!gi->owner->make_shared || (gi->flags & GMEM_INIT_SHARED))
+	if (!gi->owner->make_shared || !gi->nr_private)
 		return;
 
 	while (gmem_next_present(gi, &index, end, &b, &nr)) {
@@ -311,6 +314,10 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 	gi->order = create->order;
 	gi->objcg = get_obj_cgroup_from_current();
 
+	err = gmem_attr_setup(gi);
+	if (err)
+		return err;
+
 	if (!try_module_get(create->owner->module))
 		return -ENOENT;
 	gi->owner = create->owner;
@@ -392,10 +399,13 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	gi->contig_retry = jiffies;
 	xa_init(&gi->blocks);
 	INIT_LIST_HEAD(&gi->views);
+	mt_init_flags(&gi->attrs, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
+	gi->nr_private = 0;
 	mpol_shared_policy_init(&gi->policy, NULL);
 	for (i = 0; i < GMEM_NR_COUNTERS; i++)
 		atomic_long_set(&gi->stat[i], 0);
 	atomic_long_set(&gi->eagain, 0);
+	atomic_long_set(&gi->conversions, 0);
 
 	return &gi->inode;
 }
