@@ -137,7 +137,9 @@ verb_test() {
 	summary "$RESULTS"/*
 	echo "took $(clock $SECONDS)"
 	total "$RESULTS"/*
-	! cat "$RESULTS"/* | grep -q '^fail'
+	if cat "$RESULTS"/* | grep -q '^fail'; then
+		exit 1
+	fi
 }
 
 # The list of selftests that pass on the stock kernel. A boot that dies takes

@@ -16,6 +16,10 @@
 static struct vfsmount *gmem_mnt;
 static struct kmem_cache *gmem_inode_cache;
 
+/* Anonymous inodes are not in their superblock's list. */
+static LIST_HEAD(gmem_inodes);
+static DEFINE_SPINLOCK(gmem_inode_lock);
+
 /*
  * Blocks of PMD_ORDER and more by pfn >> PMD_ORDER, for those who start from a
  * pfn. Lookups are lockless; blocks are freed after a grace period.
@@ -100,13 +104,12 @@ void gmem_walk_registered(gmem_block_fn fn, void *arg)
  */
 void gmem_walk_inodes(gmem_inode_fn fn, void *arg)
 {
-	struct super_block *sb = gmem_mnt->mnt_sb;
-	struct inode *inode;
+	struct gmem_inode *gi;
 
-	spin_lock(&sb->s_inode_list_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
-		fn(GMEM_I(inode), arg);
-	spin_unlock(&sb->s_inode_list_lock);
+	spin_lock(&gmem_inode_lock);
+	list_for_each_entry(gi, &gmem_inodes, entry)
+		fn(gi, arg);
+	spin_unlock(&gmem_inode_lock);
 }
 
 /**
@@ -323,10 +326,14 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 	gi->owner = create->owner;
 
 	err = gmem_source_for(create->flags)->open(gi);
-	if (!err)
-		gi->source = gmem_source_for(create->flags);
+	if (err)
+		return err;
+	gi->source = gmem_source_for(create->flags);
 
-	return err;
+	spin_lock(&gmem_inode_lock);
+	list_add_tail(&gi->entry, &gmem_inodes);
+	spin_unlock(&gmem_inode_lock);
+	return 0;
 }
 
 /**
@@ -398,6 +405,7 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	gi->objcg = NULL;
 	gi->contig_retry = jiffies;
 	xa_init(&gi->blocks);
+	INIT_LIST_HEAD(&gi->entry);
 	INIT_LIST_HEAD(&gi->views);
 	mt_init_flags(&gi->attrs, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
 	gi->nr_private = 0;
@@ -418,6 +426,10 @@ static void gmem_evict_inode(struct inode *inode)
 	VM_WARN_ON_ONCE(inode->i_data.nrpages);
 
 	clear_inode(inode);
+
+	spin_lock(&gmem_inode_lock);
+	list_del(&gi->entry);
+	spin_unlock(&gmem_inode_lock);
 
 	if (gi->source) {
 		/* Nobody else is left; the lock is for those who assert it. */

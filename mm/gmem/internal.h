@@ -73,6 +73,7 @@ enum gmem_counter {
  * @source: of all blocks
  * @reservation: the source's
  * @owner: owner operations, module pinned
+ * @entry: in the list of all
  * @blocks: see block.c
  * @views: protected by invalidate_lock
  * @attrs: see attr.c
@@ -92,6 +93,7 @@ struct gmem_inode {
 	const struct gmem_source *source;
 	void *reservation;
 	const struct gmem_owner_ops *owner;
+	struct list_head entry;
 	struct xarray blocks;
 	struct list_head views;
 	struct maple_tree attrs;

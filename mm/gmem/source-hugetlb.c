@@ -390,7 +390,8 @@ static void gmem_hugetlb_lose(struct gmem_block *block, struct folio *folio)
 	 * back in one piece, it can only be kept, as an intact block of nobody.
 	 */
 	leak = test_bit(HPG_cma, &loan->flags) ||
-	       hugetlb_vmemmap_restore_folio(loan->rsv->h, folio);
+	       (folio_test_hugetlb_vmemmap_optimized(folio) &&
+		hugetlb_vmemmap_restore_folio(loan->rsv->h, folio));
 
 	spin_lock_irq(&hugetlb_lock);
 	if (folio_test_hugetlb(folio))
