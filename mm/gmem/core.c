@@ -138,6 +138,16 @@ bool gmem_can_mmap(struct inode *inode)
 EXPORT_SYMBOL_FOR_MODULES(gmem_can_mmap, "kvm");
 
 /**
+ * gmem_tracks - can pages of this file change between private and shared?
+ * @inode: inode of gmem
+ */
+bool gmem_tracks(struct inode *inode)
+{
+	return GMEM_I(inode)->flags & GMEM_TRACK;
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_tracks, "kvm");
+
+/**
  * gmem_get_pfn_locked - gmem_get_pfn() for holders of invalidate_lock
  * @inode: inode of gmem
  * @view: the consumer's view, for make_private(); NULL if the caller is about
@@ -431,13 +441,15 @@ static void gmem_evict_inode(struct inode *inode)
 	list_del(&gi->entry);
 	spin_unlock(&gmem_inode_lock);
 
-	if (gi->source) {
-		/* Nobody else is left; the lock is for those who assert it. */
-		filemap_invalidate_lock(inode->i_mapping);
+	/* Nobody else is left; the lock is for those who assert it. */
+	filemap_invalidate_lock(inode->i_mapping);
+	if (gi->source)
 		gmem_evict_blocks(gi);
-		filemap_invalidate_unlock(inode->i_mapping);
+	gmem_attr_destroy(gi);
+	filemap_invalidate_unlock(inode->i_mapping);
+
+	if (gi->source)
 		gi->source->close(gi);
-	}
 	if (gi->owner)
 		module_put(gi->owner->module);
 	if (gi->objcg)

@@ -185,6 +185,11 @@ struct gmem_backing {
 	struct page *page;
 };
 
+static inline unsigned int gmem_backing_order(const struct gmem_backing *b)
+{
+	return b->block ? b->block->order : 0;
+}
+
 /* Offset of the index' page in its block. */
 static inline unsigned long gmem_block_offset(const struct gmem_backing *b)
 {
