@@ -76,7 +76,7 @@ compile_all() {
 # Warnings and errors of a log in a form that another tree's can be compared
 # with: no path in front, no line numbers.
 warnings() {
-	grep -hE '(warning|error): ' "$@" | sed -E "s,($LINT/src|$PRISTINE|\.\./)/?,,g; s,^\.*/*,,;
+	grep -hE '(warning|error): |\*\*\* .*(Stop|Error)' "$@" | sed -E "s,($LINT/src|$PRISTINE|\.\./)/?,,g; s,^\.*/*,,;
 		s,:[0-9]+(:[0-9]+)?: ,: ," | LC_ALL=C sort -u
 }
 

@@ -118,6 +118,7 @@ void gmem_walk_inodes(gmem_inode_fn fn, void *arg)
  * @index: in pages
  *
  * Context: any; takes no lock. The answer is stable under invalidate_lock only.
+ * Return: true if it is private.
  */
 bool gmem_is_private(struct inode *inode, pgoff_t index)
 {
@@ -130,6 +131,8 @@ EXPORT_SYMBOL_FOR_MODULES(gmem_is_private, "kvm");
 /**
  * gmem_can_mmap - was the file created for host mappings?
  * @inode: inode of gmem
+ *
+ * Return: true if gmem_mmap() accepts it.
  */
 bool gmem_can_mmap(struct inode *inode)
 {

@@ -98,6 +98,8 @@ static bool gmem_hugetlb_is_cma(struct hstate *h)
  *
  * Host mappings are refused where the memory may be CMA: GUP would try to move
  * it out of there, for ever.
+ *
+ * Return: true if the pool exists and is fit for it, empty or not.
  */
 bool gmem_hugetlb_supports(unsigned int order, unsigned int flags)
 {
