@@ -309,6 +309,11 @@ static void punch_during(unsigned int source, u64 share, unsigned int rounds)
 	gm_guest_check(s.g, half, size - half, GM_PAGE, SEED + 1);
 	if (gm_have_gmem())
 		gm_assert_frozen(&s.f);
+	/* No mapping of what is gone was left over from a lost race. */
+	gm_assert_ok(gm_punch(&s.f, 0, size));
+	assert_held(&s, 0);
+	gm_assert_eq(gm_vm_stat(s.g, "pages_2m"), 0);
+	gm_assert_eq(gm_vm_stat(s.g, "pages_1g"), 0);
 	close_scene(&s);
 }
 

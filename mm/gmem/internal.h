@@ -26,7 +26,7 @@ struct obj_cgroup;
  * @close: drop the inode's use of the reservation. Blocks that became orphans
  *	may still hold it.
  * @take: get a frozen page of @order for @index: compound if @order is not 0,
- *	no type, not zeroed, charged, never of CMA or ZONE_MOVABLE. What is
+ *	no type or gmem's, not zeroed, charged, never of CMA or ZONE_MOVABLE. What is
  *	needed to give it back goes to @loan. Returns an ERR_PTR(): -ENOMEM, or
  *	-EINTR on a fatal signal. -ENOMEM with an order above 0 makes the caller
  *	try a smaller one if the source is @fallback.
@@ -263,6 +263,7 @@ bool gmem_abandon_page(struct page *page);
 bool gmem_abandon_block(struct gmem_block *block);
 
 /* source-buddy.c */
+void gmem_buddy_free_page(struct page *page);
 void gmem_buddy_give_page(struct page *page, struct obj_cgroup *objcg);
 
 /* source-hugetlb.c */
