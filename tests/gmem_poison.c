@@ -53,6 +53,9 @@ struct scene {
 
 static void open_scene(struct scene *s, unsigned int source, u64 share, unsigned int blocks)
 {
+	/* As many pages as the largest offset that is broken needs. */
+	if (source == GM_SRC_4K)
+		blocks = 4 * BAD;
 	s->src = &gm_sources[source];
 	s->n = s->src->block;
 	gm_need_source(s->src, blocks * s->n);
