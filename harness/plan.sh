@@ -163,7 +163,7 @@ baseline() {
 	while [ -n "$todo" ]; do
 		printf '%s\n' "$todo" >"$dir/todo"
 		GMEM_LOG=$log perl "$TOP/harness/tap.pl" --name baseline --log "$log" \
-			--results "$dir/part" -- "$TOP/dev" exec --kernel stock --smp 4 --mem 6G \
+			--results "$dir/part" -- "$TOP/dev" exec --kernel stock --smp 2 --mem 6G \
 			--timeout 14400 --add "$dir/todo" -- \
 			each --whole --timeout 900 --list /t/todo
 		cat "$dir/part" >>"$res"

@@ -61,6 +61,8 @@ static unsigned long gmem_key(pgoff_t index)
  * @index: any index of the block
  *
  * One at a time; never held over a callback of a view or an unmap.
+ *
+ * Return: the mutex, which other blocks may share.
  */
 struct mutex *gmem_slot_mutex(struct gmem_inode *gi, pgoff_t index)
 {
@@ -494,6 +496,8 @@ void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
 /**
  * gmem_is_poisoned - has memory failure condemned this page?
  * @b: backing of the page
+ *
+ * Return: true if so; it is for nobody's use then.
  */
 bool gmem_is_poisoned(const struct gmem_backing *b)
 {

@@ -97,6 +97,25 @@ static struct page *gmem_buddy_take(struct gmem_inode *gi, pgoff_t index,
 	return page;
 }
 
+/**
+ * gmem_buddy_free_page - free a page that stands alone
+ * @page: frozen, typed or not
+ *
+ * A poisoned page is left as memory failure leaves pages: out of the allocator,
+ * nobody's, with a reference that unpoisoning puts. Without one, memory
+ * offlining would wait for ever for a page that was unpoisoned and lost.
+ */
+void gmem_buddy_free_page(struct page *page)
+{
+	if (!PageHWPoison(page)) {
+		free_frozen_pages(page, 0);
+		return;
+	}
+
+	__ClearPageGmem(page);
+	set_page_refcounted(page);
+}
+
 static void gmem_buddy_give(struct gmem_block *block)
 {
 	struct page *head = pfn_to_page(block->pfn);
@@ -109,7 +128,7 @@ static void gmem_buddy_give(struct gmem_block *block)
 	} else {
 		gmem_mark_poison(block);
 		for (i = 0; i < gmem_block_pages(block); i++)
-			free_frozen_pages(pfn_to_page(block->pfn + i), 0);
+			gmem_buddy_free_page(pfn_to_page(block->pfn + i));
 	}
 
 	if (objcg) {
@@ -125,7 +144,7 @@ static void gmem_buddy_give(struct gmem_block *block)
  */
 void gmem_buddy_give_page(struct page *page, struct obj_cgroup *objcg)
 {
-	free_frozen_pages(page, 0);
+	gmem_buddy_free_page(page);
 	gmem_uncharge(objcg, 0);
 }
 

@@ -98,6 +98,8 @@ static bool gmem_hugetlb_is_cma(struct hstate *h)
  *
  * Host mappings are refused where the memory may be CMA: GUP would try to move
  * it out of there, for ever.
+ *
+ * Return: true if the pool exists and is fit for it, empty or not.
  */
 bool gmem_hugetlb_supports(unsigned int order, unsigned int flags)
 {
@@ -259,7 +261,9 @@ static bool gmem_hugetlb_lend(struct folio *folio, struct gmem_loan *loan)
 	folio->memcg_data = 0;
 #endif
 	list_del_init(&folio->lru);
+	/* At no time nobody's: memory failure would write to its tails. */
 	__folio_clear_hugetlb(folio);
+	__folio_set_gmem(folio);
 	list_add(&loan->entry, &gmem_loans);
 	spin_unlock_irq(&hugetlb_lock);
 
@@ -408,7 +412,7 @@ static void gmem_hugetlb_lose(struct gmem_block *block, struct folio *folio)
 	block->hvo = false;
 	gmem_mark_poison(block);
 	for (i = 0; i < gmem_block_pages(block); i++) {
-		free_frozen_pages(pfn_to_page(block->pfn + i), 0);
+		gmem_buddy_free_page(pfn_to_page(block->pfn + i));
 		if (!(i % GMEM_CHUNK_PAGES))
 			cond_resched();
 	}
