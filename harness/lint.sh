@@ -201,8 +201,14 @@ verb_lint() {
 	build_packages
 	packages shellcheck sparse coccinelle python3 git libcap-dev
 	lock_build
-	mkdir -p "$LINT"
 	stage
+	mkdir -p "$LINT"
+	rm -rf "$LINT/stage"
+	cp -a "$STAGE" "$LINT/stage"
+	unlock_build
+	# Builds need not wait for lint, nor lint for them.
+	STAGE=$LINT/stage
+	lock_build lint
 	rm -f "$LINT/results"
 	for name in "${names[@]}"; do
 		run_check "$name"
