@@ -46,7 +46,7 @@ static void need_offlining(void)
 /* Memory sections, not the first, in which the file has blocks. */
 static unsigned int sections_of(const struct gm_file *f, u64 *sections)
 {
-	const unsigned int max = 128 << 10;
+	const unsigned int max = 132 << 10;
 	struct gm_block *b = calloc(max, sizeof(*b));
 	unsigned int i, j, nr, found = 0;
 
@@ -73,7 +73,7 @@ static void offline(unsigned int source, unsigned int state)
 	const struct gm_source *src = &gm_sources[source];
 	const u64 share = state == UNTOUCHED ? GM_MMAP : GM_SHARED;
 	const bool htlb_2m = source == GM_SRC_HTLB_2M;
-	const u64 size = src->block == GM_PAGE ? GM_1G / 8 : GM_1G / 2;
+	const u64 size = GM_1G / 2;
 	const u64 used = 48 * GM_2M;
 	u64 sections[TRIES], off;
 	struct gm_file f;

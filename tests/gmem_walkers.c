@@ -104,15 +104,15 @@ static void walk(unsigned int source)
 	gm_assert_ok(munmap(mem, f.size));
 	look(pfn, nr, 0);
 	disturb(pfn, nr);
-	for (i = 0; i < 3; i++)
+	/* A single page would go; of a block, parts are withdrawn. */
+	for (i = 0; i < 3 && nr > 1; i++)
 		gm_assert_ok(gm_punch(&f, i * f.size / 3 / GM_PAGE * GM_PAGE, GM_PAGE));
 	look(pfn, nr, 0);
 	disturb(pfn, nr);
 
 	gm_assert_eq(gm_pfn_at(&f, 0), pfn);
 	gm_guest_check(g, 8, f.size - 8, GM_PAGE, 0);
-	if (nr > 1)
-		gm_guest_check(g, GM_PAGE, GM_PAGE, GM_PAGE, SEED);
+	gm_guest_check(g, nr > 1 ? GM_PAGE : 0, GM_PAGE, GM_PAGE, SEED);
 	gm_close(&f);
 	gm_vm_free(g);
 }
