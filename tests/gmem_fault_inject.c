@@ -149,8 +149,16 @@ static void check_populate(struct scene *s, int err)
 
 static int do_bind(struct scene *s)
 {
-	return __vm_set_user_memory_region2(s->g->vm, s->slot, KVM_MEM_GUEST_MEMFD, GM_GPA,
-					    s->f.size, NULL, s->f.fd, 0) ? errno : 0;
+	struct kvm_userspace_memory_region2 region = {
+		.slot = s->slot,
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_phys_addr = GM_GPA,
+		.memory_size = s->f.size,
+		.guest_memfd = s->f.fd,
+	};
+
+	/* Not the library's function, which opens /dev/kvm again each time. */
+	return __vm_ioctl(s->g->vm, KVM_SET_USER_MEMORY_REGION2, &region) ? errno : 0;
 }
 
 static void undo_bind(struct scene *s)

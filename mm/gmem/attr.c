@@ -33,8 +33,8 @@ static pgoff_t gmem_nr_pages(struct gmem_inode *gi)
  */
 int gmem_attr_setup(struct gmem_inode *gi)
 {
-	bool private = !(gi->flags & GMEM_INIT_SHARED);
 	MA_STATE(mas, &gi->attrs, 0, gmem_nr_pages(gi) - 1);
+	bool private = !(gi->flags & GMEM_INIT_SHARED);
 	struct address_space *mapping = gi->inode.i_mapping;
 	int err;
 

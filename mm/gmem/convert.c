@@ -254,9 +254,9 @@ static void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 			    bool private, pgoff_t *busy)
 {
+	MA_STATE(mas, &gi->attrs, start, end - 1);
 	/* Only what changes is unmapped: a TDX guest loses what it had there. */
 	enum gmem_state filter = private ? GMEM_SHARED : GMEM_PRIVATE;
-	MA_STATE(mas, &gi->attrs, start, end - 1);
 	struct gmem_range range;
 	int err;
 
