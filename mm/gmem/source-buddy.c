@@ -18,9 +18,12 @@
 
 static int gmem_charge(struct obj_cgroup *objcg, unsigned int order)
 {
+	/* A limit is for the caller to deal with: nobody is killed for it. */
+	gfp_t gfp = GFP_KERNEL | (order ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL);
+
 	if (!objcg)
 		return 0;
-	return obj_cgroup_charge(objcg, GFP_KERNEL, PAGE_SIZE << order);
+	return obj_cgroup_charge(objcg, gfp, PAGE_SIZE << order);
 }
 
 static void gmem_uncharge(struct obj_cgroup *objcg, unsigned int order)

@@ -418,6 +418,42 @@ static void gmem_hugetlb_lose(struct gmem_block *block, struct folio *folio)
 	}
 }
 
+static void gmem_hugetlb_add_surplus(struct hstate *h, int nid, int delta)
+{
+	lockdep_assert_held(&hugetlb_lock);
+
+	h->surplus_huge_pages += delta;
+	h->surplus_huge_pages_node[nid] += delta;
+}
+
+/*
+ * What comes back is reserved again. If the pool was shrunk meanwhile, hugetlb
+ * would free it as surplus even if nothing else is left for the reservation:
+ * hide one surplus page from it for as long as that takes. It goes when the
+ * reservation does.
+ */
+static void gmem_hugetlb_free(struct folio *folio, struct gmem_loan *loan)
+{
+	struct hstate *h = loan->rsv->h;
+	bool keep;
+
+	spin_lock_irq(&hugetlb_lock);
+	keep = test_bit(HPG_restore_reserve, &loan->flags) &&
+	       h->surplus_huge_pages_node[loan->nid] &&
+	       h->resv_huge_pages >= h->free_huge_pages;
+	if (keep)
+		gmem_hugetlb_add_surplus(h, loan->nid, -1);
+	spin_unlock_irq(&hugetlb_lock);
+
+	free_huge_folio(folio);
+	if (!keep)
+		return;
+
+	spin_lock_irq(&hugetlb_lock);
+	gmem_hugetlb_add_surplus(h, loan->nid, 1);
+	spin_unlock_irq(&hugetlb_lock);
+}
+
 static void gmem_hugetlb_give(struct gmem_block *block)
 {
 	struct gmem_loan *loan = block->loan;
@@ -436,7 +472,7 @@ static void gmem_hugetlb_give(struct gmem_block *block)
 	if (block->nr_poison) {
 		gmem_hugetlb_lose(block, folio);
 	} else {
-		free_huge_folio(folio);
+		gmem_hugetlb_free(folio, loan);
 		/* Not before the pool has it back. */
 		if (test_bit(HPG_restore_reserve, &loan->flags))
 			atomic_long_inc(&rsv->left);
