@@ -418,7 +418,7 @@ static void gmem_hugetlb_lose(struct gmem_block *block, struct folio *folio)
 	}
 }
 
-static void gmem_hugetlb_add_surplus(struct hstate *h, int nid, int delta)
+static void gmem_hugetlb_add_surplus(struct hstate *h, int nid, long delta)
 {
 	lockdep_assert_held(&hugetlb_lock);
 
@@ -429,28 +429,25 @@ static void gmem_hugetlb_add_surplus(struct hstate *h, int nid, int delta)
 /*
  * What comes back is reserved again. If the pool was shrunk meanwhile, hugetlb
  * would free it as surplus even if nothing else is left for the reservation:
- * hide one surplus page from it for as long as that takes. It goes when the
+ * let it see no surplus for as long as that takes. The page goes when the
  * reservation does.
  */
 static void gmem_hugetlb_free(struct folio *folio, struct gmem_loan *loan)
 {
 	struct hstate *h = loan->rsv->h;
-	bool keep;
+	long hidden = 0;
 
 	spin_lock_irq(&hugetlb_lock);
-	keep = test_bit(HPG_restore_reserve, &loan->flags) &&
-	       h->surplus_huge_pages_node[loan->nid] &&
-	       h->resv_huge_pages >= h->free_huge_pages;
-	if (keep)
-		gmem_hugetlb_add_surplus(h, loan->nid, -1);
+	if (test_bit(HPG_restore_reserve, &loan->flags) &&
+	    h->resv_huge_pages >= h->free_huge_pages)
+		hidden = h->surplus_huge_pages_node[loan->nid];
+	gmem_hugetlb_add_surplus(h, loan->nid, -hidden);
 	spin_unlock_irq(&hugetlb_lock);
 
 	free_huge_folio(folio);
-	if (!keep)
-		return;
 
 	spin_lock_irq(&hugetlb_lock);
-	gmem_hugetlb_add_surplus(h, loan->nid, 1);
+	gmem_hugetlb_add_surplus(h, loan->nid, hidden);
 	spin_unlock_irq(&hugetlb_lock);
 }
 
