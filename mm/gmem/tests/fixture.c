@@ -241,11 +241,16 @@ unsigned long gmem_test_present(struct gmem_test *gt)
 static bool gmem_test_is_lost(unsigned long pfn)
 {
 	struct page *page = pfn_to_page(pfn);
+	unsigned int order;
 
 	if (page_ref_count(page))
 		return false;
 	if (PageGmem(compound_head(page)))
 		return true;
+	/* A tail of what was taken without __GFP_COMP, as by stackdepot. */
+	for (order = 1; order < PAGE_ALLOC_COSTLY_ORDER; order++)
+		if (page_ref_count(pfn_to_page(round_down(pfn, 1UL << order))))
+			return false;
 	return !page_has_type(page) && !PageCompound(page) &&
 	       !is_free_buddy_page(page);
 }
