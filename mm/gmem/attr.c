@@ -42,8 +42,6 @@ int gmem_attr_setup(struct gmem_inode *gi)
 	if (!(gi->flags & GMEM_TRACK))
 		return 0;
 
-	mt_set_external_lock(&gi->attrs, &mapping->invalidate_lock);
-
 	filemap_invalidate_lock(mapping);
 	err = mas_store_gfp(&mas, gmem_attr_entry(private), GMEM_GFP);
 	filemap_invalidate_unlock(mapping);
