@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use Getopt::Long;
+use IO::Handle;
 use Time::HiRes 'time';
 
 my ($boot, $log, $results, $kunit) = ('', '', '', 0);
@@ -13,6 +14,7 @@ GetOptions('name=s' => \$boot, 'log=s' => \$log, 'results=s' => \$results, 'kuni
 
 open(my $out, '>', $results) or die "$results: $!\n";
 $| = 1;
+$out->autoflush(1);
 
 my %colour = (pass => '', fail => '', skip => '');
 %colour = (pass => "\e[32m", fail => "\e[31m", skip => "\e[33m") if -t STDOUT;
@@ -96,12 +98,17 @@ sub line {
 		$s->{plan} = $1;
 		result('skip', $s->{name}, $2 // '') if $1 == 0;
 	} elsif ($l =~ /^(not )?ok\b\s*\d*\s*(?:-\s*)?(.*?)\s*(?:#\s*(SKIP|TODO)\S*\s*(.*))?$/i) {
-		my $name = "$s->{name}: " . ($2 ne '' ? $2 : $s->{seen} + 1);
+		my ($not, $what, $how, $why) = ($1, $2, uc($3 // ''), $4 // '');
+
+		# kselftest writes "ok N # SKIP NAME # REASON".
+		($what, $why) = ($1, $2) if $what eq '' && $why =~ /^(\S+)\s*#?\s*(.*)/;
+		$what =~ s/ \([\d.]+ s\)$//;
+		my $name = "$s->{name}: " . ($what ne '' ? $what : $s->{seen} + 1);
 
 		$s->{seen}++;
-		if (defined $3 && uc $3 eq 'SKIP') {
-			result('skip', $name, $4);
-		} elsif ($1) {
+		if ($how eq 'SKIP') {
+			result('skip', $name, $why);
+		} elsif ($not) {
 			$s->{fails}++;
 			result('fail', $name, '');
 		} else {

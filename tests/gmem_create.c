@@ -20,7 +20,7 @@ static void need_huge(void)
 }
 
 /* Refused with EINVAL, whatever pools there are. */
-static void refuse(struct kvm_vm *vm, uint64_t size, uint64_t flags)
+static void refuse(struct kvm_vm *vm, u64 size, u64 flags)
 {
 	int fd;
 
@@ -93,7 +93,7 @@ static void refusals(void)
 	refuse(vm, GM_1G, GM_HUGE_1G);
 	refuse(vm, GM_2M, GM_HUGE_2M | GM_MMAP);
 	for (i = 0; i < ARRAY_SIZE(shifts); i++) {
-		const uint64_t field = (uint64_t)shifts[i] << GUEST_MEMFD_HUGE_SHIFT;
+		const u64 field = (u64)shifts[i] << GUEST_MEMFD_HUGE_SHIFT;
 
 		refuse(vm, 1ULL << 36, GM_HUGEPAGE | field);
 		refuse(vm, 1ULL << 36, GM_HUGETLB | field);
@@ -110,7 +110,7 @@ static void refusals(void)
 
 static void sizes(void)
 {
-	static const uint64_t bad[] = {
+	static const u64 bad[] = {
 		0, 1, GM_PAGE - 1, GM_PAGE + 1, 1ULL << 63, -GM_PAGE, -1ULL,
 		INT64_MAX, INT64_MIN,
 	};
@@ -140,7 +140,7 @@ static void sizes(void)
 }
 
 static void check_file(struct kvm_vm *vm, const struct gm_source *src,
-		       uint64_t size, uint64_t flags)
+		       u64 size, u64 flags)
 {
 	struct gm_file f = gm_create_from(vm, src, size, flags);
 	struct stat st;
@@ -169,7 +169,7 @@ static void check_file(struct kvm_vm *vm, const struct gm_source *src,
 /* Every combination that is allowed, on each VM type. */
 static void every_kind(void)
 {
-	static const uint64_t shares[] = { 0, GM_MMAP, GM_SHARED };
+	static const u64 shares[] = { 0, GM_MMAP, GM_SHARED };
 	static const unsigned int types[] = { VM_TYPE_DEFAULT, GM_SWP };
 	unsigned int t, s, i;
 
@@ -306,7 +306,7 @@ static void reserve_limit(void)
 static void checks_come_first(void)
 {
 	struct kvm_vm *vm = vm_of(VM_TYPE_DEFAULT);
-	const uint64_t huge = 1ULL << 50;
+	const u64 huge = 1ULL << 50;
 
 	need_huge();
 	refuse(vm, huge + GM_PAGE, GM_HUGETLB | GM_HUGE_2M);
@@ -349,4 +349,7 @@ static const struct gm_case cases[] = {
 	{ "sparse", sparse },
 };
 
-GM_MAIN(cases, 8)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 8);
+}

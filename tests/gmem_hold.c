@@ -16,8 +16,8 @@ struct scene {
 	struct gm_vm *g;
 	struct gm_file f;
 	char *mem;
-	uint64_t n;
-	uint64_t size;		/* of what is filled and checked: 4 MiB at most */
+	u64 n;
+	u64 size;		/* of what is filled and checked: 4 MiB at most */
 };
 
 static void open_scene(struct scene *s, unsigned int source, unsigned int blocks)
@@ -66,7 +66,7 @@ static void pipe_let_go(struct holder *h)
 /* A long-term pin, as of a device. */
 static void uring_take(struct holder *h, void *page)
 {
-	uint64_t params[15] = { 0 };
+	u64 params[15] = { 0 };
 	struct iovec iov = { .iov_base = page, .iov_len = GM_PAGE };
 
 	h->fd[0] = syscall(__NR_io_uring_setup, 4, params);
@@ -87,10 +87,10 @@ static const struct holder holders[] = {
 	{ .name = "io_uring", .take = uring_take, .let_go = uring_let_go },
 };
 
-static void refuse_punch(struct scene *s, uint64_t off, uint64_t len)
+static void refuse_punch(struct scene *s, u64 off, u64 len)
 {
 	long eagain = gm_fdinfo(&s->f, "gmem-eagain");
-	uint64_t held = gm_held(&s->f);
+	u64 held = gm_held(&s->f);
 	struct gm_block before, after;
 
 	gm_assert(gm_block_at(&s->f, 0, &before), "no block");
@@ -107,7 +107,7 @@ static void refuse_punch(struct scene *s, uint64_t off, uint64_t len)
 
 static void busy_punch(unsigned int source, unsigned int blocks)
 {
-	const uint64_t page = source == GM_SRC_4K ? 2 * GM_PAGE : 7 * GM_PAGE;
+	const u64 page = source == GM_SRC_4K ? 2 * GM_PAGE : 7 * GM_PAGE;
 	struct holder h;
 	struct scene s;
 	unsigned int i;
@@ -151,7 +151,7 @@ static void busy_punch(unsigned int source, unsigned int blocks)
 }
 
 struct counts {
-	uint64_t block;
+	u64 block;
 	long free;
 };
 
@@ -165,7 +165,7 @@ static bool pool_back(void *arg)
 
 static void orphan(unsigned int source, unsigned int blocks)
 {
-	const uint64_t page = GM_PAGE;
+	const u64 page = GM_PAGE;
 	struct counts before = { 0 };
 	struct holder h;
 	struct scene s;
@@ -235,23 +235,23 @@ static void orphan_many(unsigned int source)
  */
 struct host_loop {
 	char *mem;
-	uint64_t len;
+	u64 len;
 	bool stop;
-	uint64_t bad;
+	u64 bad;
 };
 
 static void *host_loop(void *arg)
 {
 	struct host_loop *l = arg;
-	uint64_t off;
+	u64 off;
 
 	while (!READ_ONCE(l->stop)) {
 		for (off = 0; off < l->len; off += GM_PAGE) {
-			volatile uint64_t *p = (void *)(l->mem + off + 8);
-			uint64_t got = *p;
+			u64 *p = (void *)(l->mem + off + 8);
+			u64 got = READ_ONCE(*p);
 
 			l->bad += got && got != gm_word(SEED, off + 8);
-			*p = gm_word(SEED, off + 8);
+			WRITE_ONCE(*p, gm_word(SEED, off + 8));
 		}
 	}
 	return NULL;
@@ -259,7 +259,7 @@ static void *host_loop(void *arg)
 
 static void race(unsigned int source, unsigned int blocks, unsigned int rounds)
 {
-	uint64_t state = gm_seed, off, len, busy = 0;
+	u64 state = gm_seed, off, len, busy = 0;
 	struct host_loop l = { 0 };
 	struct holder h;
 	struct scene s;
@@ -332,4 +332,7 @@ static const struct gm_case cases[] = {
 	{ "race_hugetlb_2m", race_htlb_2m },
 };
 
-GM_MAIN(cases, 16)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 16);
+}

@@ -21,17 +21,17 @@ struct scene {
 	const struct gm_source *src;
 	struct gm_vm *g;
 	struct gm_file f;
-	uint32_t slot;
+	u32 slot;
 	bool vm, slot_there;
 	void *mem;
 };
 
-static uint64_t file_size(const struct gm_source *src)
+static u64 file_size(const struct gm_source *src)
 {
 	return src->block == GM_1G ? GM_1G : 4 * src->block;
 }
 
-static void open_scene(struct scene *s, unsigned int source, unsigned int type, uint64_t share)
+static void open_scene(struct scene *s, unsigned int source, unsigned int type, u64 share)
 {
 	memset(s, 0, sizeof(*s));
 	s->src = &gm_sources[source];
@@ -65,7 +65,7 @@ static void end_file(struct scene *s)
 	long free = gm_pool(s->src->block, "free");
 
 	if (s->mem) {
-		gm_assert_eq(*(uint64_t *)s->mem, gm_word(SEED, 0));
+		gm_assert_eq(*(u64 *)s->mem, gm_word(SEED, 0));
 		gm_assert_ok(munmap(s->mem, s->f.size));
 	}
 	gm_close(&s->f);
@@ -106,7 +106,7 @@ static void end_vm(struct scene *s)
 		gm_assert_eq(gm_held(&s->f), s->f.size);
 	if (s->f.flags & GUEST_MEMFD_FLAG_INIT_SHARED) {
 		s->mem = gm_mmap(&s->f, 0, s->f.size);
-		gm_assert_eq(*(uint64_t *)s->mem, gm_word(SEED, 0));
+		gm_assert_eq(*(u64 *)s->mem, gm_word(SEED, 0));
 	}
 	gm_assert_ok(gm_punch(&s->f, GM_PAGE, GM_PAGE));
 	gm_assert_ok(gm_populate(&s->f, 0, s->f.size));
@@ -114,7 +114,7 @@ static void end_vm(struct scene *s)
 		gm_assert_eq(gm_held(&s->f), s->f.size);
 }
 
-static void permute(unsigned int source, unsigned int type, uint64_t share)
+static void permute(unsigned int source, unsigned int type, u64 share)
 {
 	struct gm_snapshot *before;
 	struct scene s;
@@ -147,7 +147,7 @@ static void mapping_keeps_file(unsigned int source)
 {
 	struct gm_snapshot *before;
 	struct scene s;
-	uint64_t *mem;
+	u64 *mem;
 	long free;
 
 	gm_need_source(&gm_sources[source], file_size(&gm_sources[source]));
@@ -171,7 +171,7 @@ struct racer {
 	pthread_barrier_t *start;
 	struct gm_vm *g;
 	int fd;
-	uint32_t slot;
+	u32 slot;
 	unsigned int spin;
 	const struct gm_file *other;
 };
@@ -256,13 +256,13 @@ static void run_race(void *(*fn[2])(void *), struct racer *r)
  * The last close of the file against the end of its slot: the slot must not be
  * used once it is freed. syzbot, extid 2479e53d0db9b32ae2aa.
  */
-static void bind_release(unsigned int source, void *(*against)(void *), bool vcpu_runs,
-			 unsigned int rounds)
+static void bind_release(unsigned int source, void *(*against)(void *),
+			 bool vcpu_runs, unsigned int rounds)
 {
 	void *(*fn[2])(void *) = { race_close, against };
 	const struct gm_source *src = &gm_sources[source];
 	struct racer r[2] = { { 0 } };
-	uint64_t state = gm_seed;
+	u64 state = gm_seed;
 	struct gm_file f, other;
 	unsigned int i;
 	struct gm_vm *g;
@@ -296,7 +296,8 @@ static void bind_release(unsigned int source, void *(*against)(void *), bool vcp
 			gm_stop(g, 0);
 			err = gm_join(g, 0);
 			/* It hit the closed file, or a hole where the slot was. */
-			gm_assert(!err || err == EFAULT || err == ENXIO, "KVM_RUN: %s", strerror(err));
+			gm_assert(!err || err == EFAULT || err == GM_NO_SLOT, "KVM_RUN: %s",
+				  strerror(err));
 			if (err)
 				gm_reset(g, 0);
 			else
@@ -327,7 +328,7 @@ static void vm_release(unsigned int source, unsigned int rounds)
 	const struct gm_source *src = &gm_sources[source];
 	struct gm_snapshot *before;
 	struct racer r[2] = { { 0 } };
-	uint64_t state = gm_seed;
+	u64 state = gm_seed;
 	struct gm_file f;
 	unsigned int i;
 
@@ -398,4 +399,7 @@ static const struct gm_case cases[] = {
 	{ "race_vm_hugetlb_2m", vm_htlb_2m },
 };
 
-GM_MAIN(cases, 16)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 16);
+}

@@ -13,7 +13,7 @@ struct scene {
 	struct gm_vm *g;
 	struct gm_file f;
 	char *mem;
-	uint64_t n;		/* block size */
+	u64 n;		/* block size */
 };
 
 static void open_scene(struct scene *s, unsigned int source, unsigned int blocks)
@@ -36,7 +36,7 @@ static void close_scene(struct scene *s)
 
 static void both_ways(unsigned int source, unsigned int blocks)
 {
-	uint64_t size = 4 * GM_2M, off;
+	u64 size = 4 * GM_2M, off;
 	struct scene s;
 
 	open_scene(&s, source, blocks);
@@ -50,8 +50,8 @@ static void both_ways(unsigned int source, unsigned int blocks)
 		gm_guest_verify(s.g, off, size, SEED + 1);
 		/* Interleaved: the guest every second page. */
 		gm_guest_touch(s.g, off, size, 2 * GM_PAGE, SEED + 2);
-		for (uint64_t i = 0; i < size; i += GM_PAGE)
-			gm_assert_eq(*(uint64_t *)(s.mem + off + i),
+		for (u64 i = 0; i < size; i += GM_PAGE)
+			gm_assert_eq(*(u64 *)(s.mem + off + i),
 				     gm_word(SEED + (i / GM_PAGE % 2 ? 1 : 2), off + i));
 	}
 	close_scene(&s);
@@ -77,7 +77,7 @@ static struct gm_block first_block(struct scene *s)
 static void publish(unsigned int source)
 {
 	struct gm_block b, was;
-	uint64_t faults, p2m;
+	u64 faults, p2m;
 	struct scene s;
 
 	open_scene(&s, source, 1);
@@ -90,7 +90,7 @@ static void publish(unsigned int source)
 	p2m = gm_vm_stat(s.g, "pages_2m");
 
 	/* One page read by the host. */
-	gm_assert_eq(*(volatile uint64_t *)(s.mem + 5 * GM_PAGE), gm_word(SEED, 5 * GM_PAGE));
+	gm_assert_eq(READ_ONCE(*(u64 *)(s.mem + 5 * GM_PAGE)), gm_word(SEED, 5 * GM_PAGE));
 	b = first_block(&s);
 	gm_assert(b.dissolved, "not dissolved by the first host touch");
 	gm_assert_eq(b.pfn, was.pfn);
@@ -103,7 +103,7 @@ static void publish(unsigned int source)
 	gm_assert_eq(gm_counter("live_pages"), b.live);
 
 	/* And one written far away, if there is a far away. */
-	*(volatile uint64_t *)(s.mem + s.n - GM_PAGE) = gm_word(SEED, s.n - GM_PAGE);
+	WRITE_ONCE(*(u64 *)(s.mem + s.n - GM_PAGE), gm_word(SEED, s.n - GM_PAGE));
 	was = b;
 	b = first_block(&s);
 	gm_assert_ge(b.live, was.live + 1);
@@ -118,7 +118,7 @@ static void publish(unsigned int source)
 	gm_assert_ok(madvise(s.mem, s.n, MADV_DONTNEED));
 	b = first_block(&s);
 	gm_assert_eq(b.refs, b.live);
-	gm_assert_eq(*(volatile uint64_t *)(s.mem + 5 * GM_PAGE), gm_word(SEED, 5 * GM_PAGE));
+	gm_assert_eq(READ_ONCE(*(u64 *)(s.mem + 5 * GM_PAGE)), gm_word(SEED, 5 * GM_PAGE));
 
 	/* Punching the page withdraws it, and only it and its like. */
 	was = first_block(&s);
@@ -128,13 +128,13 @@ static void publish(unsigned int source)
 	gm_assert_eq(b.pfn, was.pfn);
 	gm_guest_check(s.g, 5 * GM_PAGE, GM_PAGE, GM_PAGE, 0);
 	gm_guest_check(s.g, 6 * GM_PAGE, s.n - 6 * GM_PAGE, GM_PAGE, SEED);
-	gm_assert_eq(*(volatile uint64_t *)(s.mem + 5 * GM_PAGE), 0);
+	gm_assert_eq(READ_ONCE(*(u64 *)(s.mem + 5 * GM_PAGE)), 0);
 
 	/* All of it: back to the source, and the mapping shows a new block. */
 	gm_assert_ok(gm_punch(&s.f, 0, s.n));
 	gm_assert_eq(gm_held(&s.f), 0);
 	gm_assert_eq(gm_counter("live_pages"), 0);
-	gm_assert_eq(*(volatile uint64_t *)(s.mem + 5 * GM_PAGE), 0);
+	gm_assert_eq(READ_ONCE(*(u64 *)(s.mem + 5 * GM_PAGE)), 0);
 	gm_assert_eq(gm_held(&s.f), s.n);
 	close_scene(&s);
 }
@@ -143,7 +143,7 @@ static void publish_all(unsigned int source)
 {
 	struct gm_block b;
 	struct scene s;
-	uint64_t i;
+	u64 i;
 
 	open_scene(&s, source, 1);
 	if (!gm_have_gmem())
@@ -219,7 +219,7 @@ static void sigbus(unsigned int source)
 static void refusals(unsigned int source)
 {
 	const struct gm_source *src = &gm_sources[source];
-	const uint64_t n = src->block;
+	const u64 n = src->block;
 	struct kvm_vm *vm = vm_create_barebones();
 	char buf[64] = { 0 }, *mem;
 	struct gm_file f;
@@ -312,10 +312,10 @@ static void mapping_calls(unsigned int source, unsigned int blocks)
 }
 
 /* One vmemmap page for one live page, however large the block. */
-static void vmemmap(unsigned int source)
+static void one_page_each(unsigned int source)
 {
 	struct scene s;
-	uint64_t off, pages = 0;
+	u64 off, pages = 0;
 	long before;
 
 	if (gm_read_long("/proc/sys/vm/hugetlb_optimize_vmemmap") != 1)
@@ -326,7 +326,7 @@ static void vmemmap(unsigned int source)
 	gm_guest_touch(s.g, 0, s.n, GM_2M, SEED);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-vmemmap"), 0);
 	for (off = 0; off < s.n; off += s.n / 8) {
-		*(volatile uint64_t *)(s.mem + off) = 1;
+		WRITE_ONCE(*(u64 *)(s.mem + off), 1);
 		pages++;
 		/* The first of a block is always real. */
 		gm_assert_eq(gm_fdinfo(&s.f, "gmem-vmemmap"), (pages - 1) * GM_PAGE);
@@ -361,8 +361,8 @@ CASE(refuse_htlb_2m, refusals(GM_SRC_HTLB_2M))
 CASE(calls_4k, mapping_calls(GM_SRC_4K, 1024))
 CASE(calls_2m, mapping_calls(GM_SRC_THP_2M, 2))
 CASE(calls_htlb_2m, mapping_calls(GM_SRC_HTLB_2M, 2))
-CASE(vmemmap_2m, vmemmap(GM_SRC_HTLB_2M))
-CASE(vmemmap_1g, vmemmap(GM_SRC_HTLB_1G))
+CASE(vmemmap_2m, one_page_each(GM_SRC_HTLB_2M))
+CASE(vmemmap_1g, one_page_each(GM_SRC_HTLB_1G))
 
 static const struct gm_case cases[] = {
 	{ "both_ways_4k", both_4k },
@@ -387,4 +387,7 @@ static const struct gm_case cases[] = {
 	{ "vmemmap_1g", vmemmap_1g },
 };
 
-GM_MAIN(cases, 16)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 16);
+}

@@ -18,7 +18,7 @@
 #define ALIAS	(GM_GPA + 64 * GM_1G)
 
 static struct gm_cmd guest_cmd;
-static uint64_t guest_inner;
+static u64 guest_inner;
 
 static void l2_main(void)
 {
@@ -48,8 +48,8 @@ struct scene {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu;
 	struct gm_file f;
-	uint64_t size;		/* of what is used of the file */
-	uint64_t *mem, *decoy;
+	u64 size;		/* of what is used of the file */
+	u64 *mem, *decoy;
 };
 
 static bool npt_on(void)
@@ -77,10 +77,10 @@ static void sync_guest(struct scene *s)
 	}
 }
 
-static void guest(struct scene *s, bool inner, enum gm_op op, uint64_t gva,
-		  uint64_t off, uint64_t len, uint64_t stride, uint64_t seed)
+static void tell(struct scene *s, bool inner, enum gm_op op, u64 gva,
+		 u64 off, u64 len, u64 stride, u64 seed)
 {
-	struct gm_cmd *c = addr_gva2hva(s->vm, (uint64_t)&guest_cmd);
+	struct gm_cmd *c = addr_gva2hva(s->vm, (u64)&guest_cmd);
 
 	memset(c, 0, sizeof(*c));
 	c->op = op;
@@ -89,18 +89,18 @@ static void guest(struct scene *s, bool inner, enum gm_op op, uint64_t gva,
 	c->len = len;
 	c->stride = stride;
 	c->seed = seed;
-	write_guest_global(s->vm, guest_inner, (uint64_t)inner);
+	write_guest_global(s->vm, guest_inner, (u64)inner);
 	sync_guest(s);
 	gm_assert(!c->bad, "%s guest: %lu words wrong, first at %#lx: %#lx",
 		  inner ? "inner" : "outer", (unsigned long)c->bad,
 		  (unsigned long)c->bad_gva, (unsigned long)c->bad_value);
 }
 
-static void open_scene(struct scene *s, unsigned int source, uint64_t size)
+static void open_scene(struct scene *s, unsigned int source, u64 size)
 {
 	const struct gm_source *src = &gm_sources[source];
-	const uint64_t file = size > src->block ? size : src->block;
-	uint64_t i;
+	const u64 file = size > src->block ? size : src->block;
+	u64 i;
 
 	gm_need_source(src, file);
 	s->size = size;
@@ -118,7 +118,7 @@ static void open_scene(struct scene *s, unsigned int source, uint64_t size)
 
 static void close_scene(struct scene *s)
 {
-	uint64_t i;
+	u64 i;
 
 	for (i = 0; i < s->size / 8; i++)
 		gm_assert(s->decoy[i] == DECOY, "decoy written at %#lx", (unsigned long)i * 8);
@@ -128,7 +128,7 @@ static void close_scene(struct scene *s)
 }
 
 /* Page tables of ours that map ahead only what was accessed before. */
-static void mark_accessed(struct kvm_mmu *mmu, uint64_t *pte)
+static void mark_accessed(struct kvm_mmu *mmu, u64 *pte)
 {
 	*pte |= PTE_ACCESSED_MASK(mmu) | PTE_DIRTY_MASK(mmu);
 }
@@ -137,43 +137,43 @@ static void mark_accessed(struct kvm_mmu *mmu, uint64_t *pte)
  * Reversed, page i is at step n - 1 - i of the alias, so that no run of pages
  * could be mapped by one larger entry and still be right.
  */
-static uint64_t mirror(struct scene *s, uint64_t off, uint64_t step, bool reversed)
+static u64 mirror(struct scene *s, u64 off, u64 step, bool reversed)
 {
 	return reversed ? s->size - step - off : off;
 }
 
-static void check_all(struct scene *s, bool inner, uint64_t gva, uint64_t step, bool reversed)
+static void check_all(struct scene *s, bool inner, u64 gva, u64 step, bool reversed)
 {
-	uint64_t off, at;
+	u64 off, at;
 
 	/* Written by the host, read by the guest through its small entries. */
 	gm_host_fill(s->mem, 0, s->size, SEED);
 	for (off = 0; off < s->size; off += step) {
 		at = mirror(s, off, step, reversed);
-		guest(s, inner, GM_VERIFY, gva + at, off, step, 8, SEED);
+		tell(s, inner, GM_VERIFY, gva + at, off, step, 8, SEED);
 	}
 	/* Written by the guest, read by the host. */
 	for (off = 0; off < s->size; off += step) {
 		at = mirror(s, off, step, reversed);
-		guest(s, inner, GM_FILL, gva + at, off, step, 8, SEED + 1);
+		tell(s, inner, GM_FILL, gva + at, off, step, 8, SEED + 1);
 	}
 	gm_assert_eq(gm_host_differ(s->mem, 0, s->size, SEED + 1), 0);
-	guest(s, false, GM_VERIFY, GM_GPA, 0, s->size, 8, SEED + 1);
+	tell(s, false, GM_VERIFY, GM_GPA, 0, s->size, 8, SEED + 1);
 	/* Taken away and brought back. */
 	gm_assert_ok(gm_punch(&s->f, 0, s->size / 2));
-	guest(s, inner, GM_VERIFY, gva + (reversed ? s->size / 2 : 0), 0, s->size / 2, 8, 0);
+	tell(s, inner, GM_VERIFY, gva + (reversed ? s->size / 2 : 0), 0, s->size / 2, 8, 0);
 	for (off = 0; off < s->size; off += step) {
 		at = mirror(s, off, step, reversed);
-		guest(s, inner, GM_TOUCH, gva + at, off, step, GM_PAGE, SEED + 2);
+		tell(s, inner, GM_TOUCH, gva + at, off, step, GM_PAGE, SEED + 2);
 	}
 	for (off = 0; off < s->size; off += GM_PAGE)
 		gm_assert_eq(s->mem[off / 8], gm_word(SEED + 2, off));
 }
 
-static void nested(unsigned int source, uint64_t size, int level, bool reversed)
+static void inner_npt(unsigned int source, u64 size, int level, bool reversed)
 {
-	const uint64_t step = PG_LEVEL_SIZE(level);
-	uint64_t svm_gva, off;
+	const u64 step = PG_LEVEL_SIZE(level);
+	u64 svm_gva, off;
 	struct scene s;
 
 	gm_need_source(&gm_sources[source], size);
@@ -187,7 +187,7 @@ static void nested(unsigned int source, uint64_t size, int level, bool reversed)
 	gm_map_at(&(struct gm_vm){ .vm = s.vm }, GM_GPA, GM_GPA, size);
 	gm_map_at(&(struct gm_vm){ .vm = s.vm }, ALIAS, ALIAS, size);
 	for (off = 0; off < size; off += step) {
-		const uint64_t l2 = ALIAS + mirror(&s, off, step, reversed);
+		const u64 l2 = ALIAS + mirror(&s, off, step, reversed);
 
 		__virt_pg_map(s.vm, &s.vm->stage2_mmu, l2, GM_GPA + off, level);
 		if (level == PG_LEVEL_4K)
@@ -200,9 +200,9 @@ static void nested(unsigned int source, uint64_t size, int level, bool reversed)
 }
 
 /* The inner guest on the outer's page tables: no nested paging involved. */
-static void nested_shadow(unsigned int source, uint64_t size)
+static void nested_shadow(unsigned int source, u64 size)
 {
-	uint64_t svm_gva, off;
+	u64 svm_gva, off;
 	struct scene s;
 
 	gm_need_source(&gm_sources[source], size);
@@ -212,7 +212,7 @@ static void nested_shadow(unsigned int source, uint64_t size)
 	vcpu_args_set(s.vcpu, 1, svm_gva);
 	gm_map_at(&(struct gm_vm){ .vm = s.vm }, GM_GPA, GM_GPA, size);
 	for (off = 0; off < size; off += GM_PAGE) {
-		const uint64_t gva = ALIAS + mirror(&s, off, GM_PAGE, true);
+		const u64 gva = ALIAS + mirror(&s, off, GM_PAGE, true);
 
 		virt_pg_map(s.vm, gva, GM_GPA + off);
 		mark_accessed(&s.vm->mmu, vm_get_pte(s.vm, gva));
@@ -223,17 +223,17 @@ static void nested_shadow(unsigned int source, uint64_t size)
 }
 
 /* A guest's own small entries; shadow paging if the boot says so. */
-static void shadow(unsigned int source, uint64_t size, int level, bool reversed)
+static void shadow(unsigned int source, u64 size, int level, bool reversed)
 {
-	const uint64_t step = PG_LEVEL_SIZE(level);
+	const u64 step = PG_LEVEL_SIZE(level);
 	struct scene s;
-	uint64_t off;
+	u64 off;
 
 	open_scene(&s, source, size);
 	vcpu_args_set(s.vcpu, 1, 0ULL);
 	gm_map_at(&(struct gm_vm){ .vm = s.vm }, GM_GPA, GM_GPA, size);
 	for (off = 0; off < size; off += step) {
-		const uint64_t gva = ALIAS + mirror(&s, off, step, reversed);
+		const u64 gva = ALIAS + mirror(&s, off, step, reversed);
 
 		__virt_pg_map(s.vm, &s.vm->mmu, gva, GM_GPA + off, level);
 		if (level == PG_LEVEL_4K)
@@ -249,7 +249,7 @@ static void shadow(unsigned int source, uint64_t size, int level, bool reversed)
  * Protected mode without paging: KVM's root has three levels then, too few for
  * a leaf of 1 GiB. esi: where, ecx: how often, edi: how far.
  */
-static const uint8_t flat_code[] = {
+static const u8 flat_code[] = {
 	0x89, 0x36,		/* 1: mov %esi, (%esi) */
 	0x01, 0xfe,		/* add %edi, %esi */
 	0x49,			/* dec %ecx */
@@ -257,7 +257,7 @@ static const uint8_t flat_code[] = {
 	0xf4,			/* hlt */
 };
 
-static void flat_segment(struct kvm_segment *seg, uint16_t selector, uint8_t type)
+static void flat_segment(struct kvm_segment *seg, u16 selector, u8 type)
 {
 	memset(seg, 0, sizeof(*seg));
 	seg->selector = selector;
@@ -269,17 +269,17 @@ static void flat_segment(struct kvm_segment *seg, uint16_t selector, uint8_t typ
 	seg->g = 1;
 }
 
-static void no_paging(unsigned int source, uint64_t size)
+static void no_paging(unsigned int source, u64 size)
 {
-	const uint64_t gpa = GM_1G, step = size / 512;
+	const u64 gpa = GM_1G, step = size / 512;
 	const struct gm_source *src = &gm_sources[source];
 	struct kvm_sregs sregs;
 	struct kvm_regs regs = { .rflags = 2, .rsi = gpa, .rcx = 512, .rdi = step };
 	struct kvm_vcpu *vcpu;
 	struct gm_file f;
 	struct kvm_vm *vm;
-	uint64_t *mem, *decoy, i;
-	uint8_t *code;
+	u64 *mem, *decoy, i;
+	u8 *code;
 
 	gm_need_source(src, size);
 	vm = vm_create_barebones();
@@ -319,13 +319,13 @@ static void no_paging(unsigned int source, uint64_t size)
 
 #define CASE(name, call) static void name(void) { call; }
 
-CASE(npt_4k_4k, nested(GM_SRC_4K, GM_2M, PG_LEVEL_4K, true))
-CASE(npt_4k_4k_straight, nested(GM_SRC_4K, GM_2M, PG_LEVEL_4K, false))
-CASE(npt_4k_2m, nested(GM_SRC_THP_2M, 2 * GM_2M, PG_LEVEL_4K, true))
-CASE(npt_4k_2m_straight, nested(GM_SRC_THP_2M, 2 * GM_2M, PG_LEVEL_4K, false))
-CASE(npt_2m_2m, nested(GM_SRC_THP_2M, 2 * GM_2M, PG_LEVEL_2M, true))
-CASE(npt_4k_1g, nested(GM_SRC_HTLB_1G, 2 * GM_2M, PG_LEVEL_4K, true))
-CASE(npt_2m_1g, nested(GM_SRC_HTLB_1G, 4 * GM_2M, PG_LEVEL_2M, true))
+CASE(npt_4k_4k, inner_npt(GM_SRC_4K, GM_2M, PG_LEVEL_4K, true))
+CASE(npt_4k_4k_straight, inner_npt(GM_SRC_4K, GM_2M, PG_LEVEL_4K, false))
+CASE(npt_4k_2m, inner_npt(GM_SRC_THP_2M, 2 * GM_2M, PG_LEVEL_4K, true))
+CASE(npt_4k_2m_straight, inner_npt(GM_SRC_THP_2M, 2 * GM_2M, PG_LEVEL_4K, false))
+CASE(npt_2m_2m, inner_npt(GM_SRC_THP_2M, 2 * GM_2M, PG_LEVEL_2M, true))
+CASE(npt_4k_1g, inner_npt(GM_SRC_HTLB_1G, 2 * GM_2M, PG_LEVEL_4K, true))
+CASE(npt_2m_1g, inner_npt(GM_SRC_HTLB_1G, 4 * GM_2M, PG_LEVEL_2M, true))
 CASE(inner_shadow_4k, nested_shadow(GM_SRC_4K, GM_2M))
 CASE(inner_shadow_2m, nested_shadow(GM_SRC_THP_2M, 2 * GM_2M))
 CASE(shadow_4k_4k, shadow(GM_SRC_4K, GM_2M, PG_LEVEL_4K, true))
@@ -361,4 +361,7 @@ static const struct gm_case cases[] = {
 	{ "no_paging_1g", flat_1g },
 };
 
-GM_MAIN(cases, 16)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 16);
+}

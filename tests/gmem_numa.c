@@ -15,7 +15,7 @@ static void need_nodes(void)
 }
 
 /* The node of a page frame, by the spans of the zones. */
-static int node_of(uint64_t pfn)
+static int node_of(u64 pfn)
 {
 	FILE *in = fopen("/proc/zoneinfo", "r");
 	unsigned long spanned = 0, start;
@@ -24,8 +24,9 @@ static int node_of(uint64_t pfn)
 
 	gm_assert(in, "/proc/zoneinfo");
 	while (fgets(line, sizeof(line), in)) {
-		sscanf(line, "Node %d, zone", &node);
-		sscanf(line, " spanned %lu", &spanned);
+		if (sscanf(line, "Node %d, zone", &node) == 1 ||
+		    sscanf(line, " spanned %lu", &spanned) == 1)
+			continue;
 		if (sscanf(line, " start_pfn: %lu", &start) == 1 &&
 		    pfn >= start && pfn < start + spanned)
 			found = node;
@@ -35,18 +36,18 @@ static int node_of(uint64_t pfn)
 	return found;
 }
 
-static int node_at(struct gm_file *f, uint64_t off)
+static int node_at(struct gm_file *f, u64 off)
 {
 	return node_of(gm_pfn_at(f, off));
 }
 
-static void bind_range(void *mem, uint64_t len, int mode, unsigned long mask)
+static void bind_range(void *mem, u64 len, int mode, unsigned long mask)
 {
 	gm_assert_ok(mbind(mem, len, mode, mask ? &mask : NULL, mask ? 8 : 0, 0));
 }
 
 /* Give the pool so many pages on each node. */
-static void node_pools(uint64_t size, long n0, long n1)
+static void node_pools(u64 size, long n0, long n1)
 {
 	const long want[NODES] = { n0, n1 };
 	char path[160];
@@ -62,7 +63,7 @@ static void node_pools(uint64_t size, long n0, long n1)
 }
 
 /* Blocks in turn on 1, 0, 1, 0, then the other way round after a punch. */
-static void per_block(unsigned int source, uint64_t share)
+static void per_block(unsigned int source, u64 share)
 {
 	const struct gm_source *src = &gm_sources[source];
 	const unsigned int blocks = 6;
@@ -98,6 +99,7 @@ static void per_block(unsigned int source, uint64_t share)
 			gm_assert_eq(node_at(&f, i * src->block), (i + turn + 1) % 2);
 		gm_assert_ok(gm_punch(&f, 0, f.size));
 	}
+	gm_assert_ok(munmap(mem, f.size));
 	gm_close(&f);
 	gm_vm_free(g);
 	if (src->flags & GM_HUGETLB)
@@ -128,6 +130,7 @@ static void interleave(unsigned int source)
 				  node_at(&f, (i - 1) * src->block), "block %u", i);
 	}
 	gm_assert_eq(on[0], 4);
+	gm_assert_ok(munmap(mem, f.size));
 	gm_close(&f);
 	kvm_vm_free(vm);
 	if (src->flags & GM_HUGETLB)
@@ -164,13 +167,14 @@ static void wrong_node(void)
 	bind_range(mem, f.size, MPOL_PREFERRED, 2);
 	gm_assert_ok(gm_populate(&f, 0, f.size));
 	gm_assert_eq(node_at(&f, 0), 0);
+	gm_assert_ok(munmap(mem, f.size));
 	gm_close(&f);
 	gm_vm_free(g);
 	node_pools(GM_2M, 0, 0);
 }
 
 /* Without a policy the cpuset decides, for every source and also for 1 GiB. */
-static void cpuset(unsigned int source)
+static void in_cpuset(unsigned int source)
 {
 	const struct gm_source *src = &gm_sources[source];
 	struct kvm_vm *vm = vm_create_barebones();
@@ -237,10 +241,10 @@ CASE(blocks_private_2m, per_block(GM_SRC_THP_2M, GM_MMAP))
 CASE(blocks_htlb_2m, per_block(GM_SRC_HTLB_2M, GM_SHARED))
 CASE(interleave_2m, interleave(GM_SRC_THP_2M))
 CASE(interleave_htlb_2m, interleave(GM_SRC_HTLB_2M))
-CASE(cpuset_4k, cpuset(GM_SRC_4K))
-CASE(cpuset_2m, cpuset(GM_SRC_THP_2M))
-CASE(cpuset_htlb_2m, cpuset(GM_SRC_HTLB_2M))
-CASE(cpuset_1g, cpuset(GM_SRC_THP_1G))
+CASE(cpuset_4k, in_cpuset(GM_SRC_4K))
+CASE(cpuset_2m, in_cpuset(GM_SRC_THP_2M))
+CASE(cpuset_htlb_2m, in_cpuset(GM_SRC_HTLB_2M))
+CASE(cpuset_1g, in_cpuset(GM_SRC_THP_1G))
 
 static const struct gm_case cases[] = {
 	{ "blocks_4k", blocks_4k },
@@ -257,4 +261,7 @@ static const struct gm_case cases[] = {
 	{ "policy_is_kept", policy_is_kept },
 };
 
-GM_MAIN(cases, 0)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 0);
+}

@@ -18,8 +18,8 @@ static const struct gm_source *htlb = &gm_sources[GM_SRC_HTLB_2M];
 static void one_round(void *arg)
 {
 	const struct gm_source *src = arg;
-	const uint64_t blocks = src->block == GM_PAGE ? 512 : 4;
-	const uint64_t size = blocks * src->block;
+	const u64 blocks = src->block == GM_PAGE ? 512 : 4;
+	const u64 size = blocks * src->block;
 	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 2, 0);
 	struct gm_file f = gm_create_from(g->vm, src, size, GM_SHARED);
 	char *mem = gm_mmap(&f, 0, size);
@@ -141,6 +141,14 @@ static void overcommit(void)
 #define A	"/sys/fs/cgroup/gmem-a"
 #define B	"/sys/fs/cgroup/gmem-b"
 
+/* Also removes what a run that failed left behind. */
+static void make_cgroup(const char *dir)
+{
+	if (!access(dir, F_OK))
+		rmdir(dir);
+	gm_assert_ok(mkdir(dir, 0755));
+}
+
 static void move_to(const char *cgroup)
 {
 	char path[128];
@@ -161,7 +169,7 @@ static void cgroup_goes(void)
 	struct gm_vm *g;
 
 	gm_need_source(htlb, 8 * GM_2M);
-	gm_assert_ok(mkdir(A, 0755));
+	make_cgroup(A);
 	move_to(A);
 	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
 	f = gm_create_from(g->vm, htlb, 6 * GM_2M, GM_SHARED);
@@ -170,7 +178,7 @@ static void cgroup_goes(void)
 	gm_assert_eq(gm_read_long(A "/hugetlb.2MB.current"), 4 * GM_2M);
 	gm_assert_eq(gm_read_long(A "/hugetlb.2MB.rsvd.current"), 6 * GM_2M);
 	/* Dissolved, too. */
-	*(volatile uint64_t *)gm_mmap(&f, 0, GM_2M) = gm_word(SEED, 0);
+	WRITE_ONCE(*(u64 *)gm_mmap(&f, 0, GM_2M), gm_word(SEED, 0));
 	move_to(gm_cgroup);
 	gm_assert(gm_wait_until(removed, A, 20), "cannot remove it: %s", strerror(errno));
 
@@ -194,8 +202,8 @@ static void creator_pays(void)
 	long a, b;
 
 	gm_need_source(src, 0);
-	gm_assert_ok(mkdir(A, 0755));
-	gm_assert_ok(mkdir(B, 0755));
+	make_cgroup(A);
+	make_cgroup(B);
 	move_to(A);
 	vm = vm_create_barebones();
 	f = gm_create_from(vm, src, size, GM_SHARED);
@@ -319,9 +327,9 @@ static long memmap_pages(void)
 }
 
 /* Populated and private: no more vmemmap than the free page had. */
-static void vmemmap(const struct gm_source *src)
+static void stays_optimized(const struct gm_source *src)
 {
-	const uint64_t size = src->block == GM_1G ? GM_1G : 8 * GM_2M;
+	const u64 size = src->block == GM_1G ? GM_1G : 8 * GM_2M;
 	const long saved = src->block == GM_1G ? 4095 : 7;
 	long nr, pages, free;
 	struct gm_file f;
@@ -362,8 +370,8 @@ static void vmemmap(const struct gm_source *src)
 CASE(trend_4k, trend(GM_SRC_4K))
 CASE(trend_2m, trend(GM_SRC_THP_2M))
 CASE(trend_htlb_2m, trend(GM_SRC_HTLB_2M))
-CASE(vmemmap_2m, vmemmap(&gm_sources[GM_SRC_HTLB_2M]))
-CASE(vmemmap_1g, vmemmap(&gm_sources[GM_SRC_HTLB_1G]))
+CASE(vmemmap_2m, stays_optimized(&gm_sources[GM_SRC_HTLB_2M]))
+CASE(vmemmap_1g, stays_optimized(&gm_sources[GM_SRC_HTLB_1G]))
 
 static const struct gm_case cases[] = {
 	{ "trend_4k", trend_4k },
@@ -379,4 +387,7 @@ static const struct gm_case cases[] = {
 	{ "vmemmap_1g", vmemmap_1g },
 };
 
-GM_MAIN(cases, 16)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 16);
+}

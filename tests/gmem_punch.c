@@ -11,7 +11,7 @@
 #define SEED	11
 
 /* A gigabyte is too much to write in full under emulation: a word per page. */
-static void fill(struct gm_vm *g, uint64_t block, uint64_t off, uint64_t len, uint64_t seed)
+static void fill(struct gm_vm *g, u64 block, u64 off, u64 len, u64 seed)
 {
 	if (block == GM_1G)
 		gm_guest_touch(g, off, len, GM_PAGE, seed);
@@ -19,7 +19,7 @@ static void fill(struct gm_vm *g, uint64_t block, uint64_t off, uint64_t len, ui
 		gm_guest_fill(g, off, len, seed);
 }
 
-static void verify(struct gm_vm *g, uint64_t block, uint64_t off, uint64_t len, uint64_t seed)
+static void verify(struct gm_vm *g, u64 block, u64 off, u64 len, u64 seed)
 {
 	if (!len)
 		return;
@@ -33,11 +33,11 @@ struct scene {
 	const struct gm_source *src;
 	struct gm_vm *g;
 	struct gm_file f;
-	uint64_t block;
+	u64 block;
 };
 
 static void open_scene(struct scene *s, unsigned int source, unsigned int type,
-		       uint64_t share, unsigned int blocks, unsigned int cpus)
+		       u64 share, unsigned int blocks, unsigned int cpus)
 {
 	s->src = &gm_sources[source];
 	s->block = s->src->block;
@@ -61,7 +61,7 @@ static void close_scene(struct scene *s)
 }
 
 /* Stock guest_memfd does not say what it holds. */
-static void assert_held(struct scene *s, uint64_t bytes)
+static void assert_held(struct scene *s, u64 bytes)
 {
 	if (!gm_have_gmem())
 		return;
@@ -73,9 +73,9 @@ static void allocate(unsigned int source)
 {
 	struct kvm_vm *vm = vm_create_barebones();
 	const struct gm_source *src = &gm_sources[source];
-	const uint64_t n = src->block;
+	const u64 n = src->block;
 	struct gm_file f;
-	uint64_t pfn;
+	u64 pfn;
 
 	gm_need_source(src, 2 * n);
 	f = gm_create_from(vm, src, 2 * n, 0);
@@ -142,16 +142,16 @@ static void punch_nothing(unsigned int source)
 }
 
 /* Zero in [off, off + len), as filled everywhere else. */
-static void assert_hole(struct scene *s, uint64_t off, uint64_t len)
+static void assert_hole(struct scene *s, u64 off, u64 len)
 {
-	const uint64_t end = off + len;
+	const u64 end = off + len;
 
 	verify(s->g, s->block, off, len, 0);
 	verify(s->g, s->block, 0, off, SEED);
 	verify(s->g, s->block, end, s->f.size - end, SEED);
 }
 
-static void punch_part(struct scene *s, uint64_t off, uint64_t len)
+static void punch_part(struct scene *s, u64 off, u64 len)
 {
 	struct gm_block before, after;
 
@@ -171,10 +171,10 @@ static void punch_part(struct scene *s, uint64_t off, uint64_t len)
 }
 
 /* After the guest wrote all of it. */
-static void punch_parts(unsigned int source, unsigned int type, uint64_t share)
+static void punch_parts(unsigned int source, unsigned int type, u64 share)
 {
 	struct scene s;
-	uint64_t n, p2m, faults;
+	u64 n, p2m, faults;
 
 	open_scene(&s, source, type, share, 2, 1);
 	n = s.block;
@@ -198,13 +198,13 @@ static void punch_parts(unsigned int source, unsigned int type, uint64_t share)
 	close_scene(&s);
 }
 
-static void punch_whole(unsigned int source, unsigned int type, uint64_t share,
+static void punch_whole(unsigned int source, unsigned int type, u64 share,
 			unsigned int blocks)
 {
 	const struct gm_source *src = &gm_sources[source];
 	const bool pool = src->flags & GM_HUGETLB;
 	struct scene s;
-	uint64_t n;
+	u64 n;
 	long free = 0;
 
 	open_scene(&s, source, type, share, blocks, 1);
@@ -245,7 +245,7 @@ static void punch_whole(unsigned int source, unsigned int type, uint64_t share,
 static void punch_piecemeal(unsigned int source)
 {
 	struct scene s;
-	uint64_t off;
+	u64 off;
 
 	open_scene(&s, source, VM_TYPE_DEFAULT, GM_MMAP, 1, 1);
 	gm_guest_fill(s.g, 0, s.block, SEED);
@@ -267,10 +267,10 @@ static void punch_piecemeal(unsigned int source)
  * While vCPU 0 writes what is punched and vCPU 1 watches the neighbours in the
  * same blocks, which nobody may change.
  */
-static void punch_during(unsigned int source, uint64_t share, unsigned int rounds)
+static void punch_during(unsigned int source, u64 share, unsigned int rounds)
 {
 	const unsigned int blocks = source == GM_SRC_4K ? 1024 : source == GM_SRC_HTLB_1G ? 1 : 2;
-	uint64_t state = gm_seed, size, half, i;
+	u64 state = gm_seed, size, half, i;
 	struct scene s;
 
 	open_scene(&s, source, VM_TYPE_DEFAULT, share, blocks, 2);
@@ -281,14 +281,14 @@ static void punch_during(unsigned int source, uint64_t share, unsigned int round
 	gm_start(s.g, 1, GM_WATCH, GM_GPA + half, half, size - half,
 		 size == GM_1G ? GM_2M : GM_PAGE, SEED + 1);
 	for (i = 0; i < rounds; i++) {
-		uint64_t off = gm_rand(&state) % (half / GM_PAGE) * GM_PAGE;
-		uint64_t max = half - off, len;
+		u64 off = gm_rand(&state) % (half / GM_PAGE) * GM_PAGE;
+		u64 max = half - off, len;
 
 		len = (gm_rand(&state) % (max / GM_PAGE) + 1) * GM_PAGE;
 		switch (gm_rand(&state) % 4) {
 		case 0:
 			off &= ~(s.block - 1);
-			len = min_t(uint64_t, s.block, half - off);
+			len = min_t(u64, s.block, half - off);
 			break;
 		case 1:
 			len = GM_PAGE;
@@ -309,6 +309,11 @@ static void punch_during(unsigned int source, uint64_t share, unsigned int round
 	gm_guest_check(s.g, half, size - half, GM_PAGE, SEED + 1);
 	if (gm_have_gmem())
 		gm_assert_frozen(&s.f);
+	/* No mapping of what is gone was left over from a lost race. */
+	gm_assert_ok(gm_punch(&s.f, 0, size));
+	assert_held(&s, 0);
+	gm_assert_eq(gm_vm_stat(s.g, "pages_2m"), 0);
+	gm_assert_eq(gm_vm_stat(s.g, "pages_1g"), 0);
 	close_scene(&s);
 }
 
@@ -316,13 +321,13 @@ static void punch_during(unsigned int source, uint64_t share, unsigned int round
  * Random writes, punches and populates against a model of every page: its seed,
  * and of every block: held or not. Host access too, where the file is shared.
  */
-static void model(unsigned int source, unsigned int type, uint64_t share, unsigned int ops)
+static void model(unsigned int source, unsigned int type, u64 share, unsigned int ops)
 {
 	const unsigned int blocks = source == GM_SRC_4K ? 1024 : 4;
 	const unsigned int pages = blocks * (gm_sources[source].block / GM_PAGE);
 	const unsigned int per_block = pages / blocks;
-	uint64_t state = gm_seed ^ source, next = 1, held;
-	uint64_t *seeds = calloc(pages, sizeof(*seeds));
+	u64 state = gm_seed ^ source, next = 1, held;
+	u64 *seeds = calloc(pages, sizeof(*seeds));
 	bool *present = calloc(blocks, sizeof(*present));
 	unsigned int i, j, first, nr, op;
 	struct scene s;
@@ -358,7 +363,7 @@ static void model(unsigned int source, unsigned int type, uint64_t share, unsign
 		case 1:
 		case 3:
 			for (j = first; j < first + nr; j++) {
-				uint64_t off = j * GM_PAGE;
+				u64 off = j * GM_PAGE;
 
 				if (op == 1)
 					gm_guest_verify(s.g, off, GM_PAGE, seeds[j]);
@@ -460,4 +465,7 @@ static const struct gm_case cases[] = {
 	{ "model_hugetlb_2m", model_htlb_2m },
 };
 
-GM_MAIN(cases, 16)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 16);
+}

@@ -8,10 +8,10 @@
 #define SEED	7
 
 struct stats {
-	uint64_t faults;
-	uint64_t p4k;
-	uint64_t p2m;
-	uint64_t p1g;
+	u64 faults;
+	u64 p4k;
+	u64 p2m;
+	u64 p1g;
 };
 
 static struct stats get_stats(struct gm_vm *g)
@@ -41,7 +41,7 @@ static struct stats since(struct gm_vm *g, const struct stats *then)
 /* Guest page tables in slot 0 that the walk of the test range faults in. */
 #define TABLES	12
 
-static unsigned int order_of(uint64_t block)
+static unsigned int order_of(u64 block)
 {
 	return block == GM_1G ? 18 : block == GM_2M ? 9 : 0;
 }
@@ -67,7 +67,7 @@ static void check_blocks(const struct gm_file *f, const struct gm_source *src)
 
 static void check_counters(const struct gm_file *f, const struct gm_source *src)
 {
-	const uint64_t n = f->size / src->block;
+	const u64 n = f->size / src->block;
 
 	/* Stock guest_memfd counts nothing. */
 	if (!gm_have_gmem())
@@ -83,16 +83,16 @@ static void check_counters(const struct gm_file *f, const struct gm_source *src)
 }
 
 /* hva: as in gm_slot(); share: GM_MMAP, GM_SHARED or 0. */
-static void touch(unsigned int s, unsigned int type, uint64_t share,
-		  uint64_t bytes, bool misaligned)
+static void touch(unsigned int s, unsigned int type, u64 share,
+		  u64 bytes, bool misaligned)
 {
 	const struct gm_source *src = &gm_sources[s];
-	const uint64_t n = bytes / src->block;
+	const u64 n = bytes / src->block;
 	struct stats before, d;
 	struct gm_file f;
 	struct gm_vm *g;
 	void *hva = NULL;
-	uint64_t pfn = 0;
+	u64 pfn = 0;
 
 	gm_need_source(src, bytes);
 	g = gm_vm_create(type, 1, 0);
@@ -145,7 +145,7 @@ static void touch(unsigned int s, unsigned int type, uint64_t share,
 		gm_assert_eq(gm_pfn_at(&f, bytes - GM_PAGE), pfn);
 
 	if (share == GM_SHARED) {
-		uint64_t *mem = gm_mmap(&f, 0, bytes), i;
+		u64 *mem = gm_mmap(&f, 0, bytes), i;
 
 		for (i = 0; i < bytes / GM_PAGE; i += 37) {
 			gm_assert_eq(mem[i * 512], gm_word(SEED + 1, i * GM_PAGE));
@@ -156,38 +156,42 @@ static void touch(unsigned int s, unsigned int type, uint64_t share,
 	gm_vm_free(g);
 }
 
-#define TOUCH(name, src, type, share, mib)				\
-static void name(void)							\
-{									\
-	touch(src, type, share, (mib) * 1ULL << 20, false);		\
-}									\
-static void name##_odd(void)						\
-{									\
-	touch(src, type, share, (mib) * 1ULL << 20, true);		\
-}
+#define CASE(name, call) static void name(void) { call; }
 
-TOUCH(swp_4k, GM_SRC_4K, GM_SWP, 0, 16)
-TOUCH(swp_thp_2m, GM_SRC_THP_2M, GM_SWP, 0, 256)
-TOUCH(swp_htlb_2m, GM_SRC_HTLB_2M, GM_SWP, 0, 256)
-TOUCH(swp_htlb_1g, GM_SRC_HTLB_1G, GM_SWP, 0, 1024)
-TOUCH(swp_thp_1g, GM_SRC_THP_1G, GM_SWP, 0, 1024)
-TOUCH(mmap_4k, GM_SRC_4K, VM_TYPE_DEFAULT, GM_MMAP, 16)
-TOUCH(mmap_thp_2m, GM_SRC_THP_2M, VM_TYPE_DEFAULT, GM_MMAP, 256)
-TOUCH(mmap_htlb_2m, GM_SRC_HTLB_2M, VM_TYPE_DEFAULT, GM_MMAP, 256)
-TOUCH(shared_4k, GM_SRC_4K, VM_TYPE_DEFAULT, GM_SHARED, 16)
-TOUCH(shared_thp_2m, GM_SRC_THP_2M, VM_TYPE_DEFAULT, GM_SHARED, 64)
-TOUCH(shared_htlb_2m, GM_SRC_HTLB_2M, VM_TYPE_DEFAULT, GM_SHARED, 64)
-TOUCH(shared_htlb_1g, GM_SRC_HTLB_1G, VM_TYPE_DEFAULT, GM_SHARED, 1024)
+CASE(swp_4k, touch(GM_SRC_4K, GM_SWP, 0, SZ_16M, false))
+CASE(swp_4k_odd, touch(GM_SRC_4K, GM_SWP, 0, SZ_16M, true))
+CASE(swp_thp_2m, touch(GM_SRC_THP_2M, GM_SWP, 0, SZ_256M, false))
+CASE(swp_thp_2m_odd, touch(GM_SRC_THP_2M, GM_SWP, 0, SZ_256M, true))
+CASE(swp_htlb_2m, touch(GM_SRC_HTLB_2M, GM_SWP, 0, SZ_256M, false))
+CASE(swp_htlb_2m_odd, touch(GM_SRC_HTLB_2M, GM_SWP, 0, SZ_256M, true))
+CASE(swp_htlb_1g, touch(GM_SRC_HTLB_1G, GM_SWP, 0, SZ_1G, false))
+CASE(swp_htlb_1g_odd, touch(GM_SRC_HTLB_1G, GM_SWP, 0, SZ_1G, true))
+CASE(swp_thp_1g, touch(GM_SRC_THP_1G, GM_SWP, 0, SZ_1G, false))
+CASE(swp_thp_1g_odd, touch(GM_SRC_THP_1G, GM_SWP, 0, SZ_1G, true))
+CASE(mmap_4k, touch(GM_SRC_4K, VM_TYPE_DEFAULT, GM_MMAP, SZ_16M, false))
+CASE(mmap_4k_odd, touch(GM_SRC_4K, VM_TYPE_DEFAULT, GM_MMAP, SZ_16M, true))
+CASE(mmap_thp_2m, touch(GM_SRC_THP_2M, VM_TYPE_DEFAULT, GM_MMAP, SZ_256M, false))
+CASE(mmap_thp_2m_odd, touch(GM_SRC_THP_2M, VM_TYPE_DEFAULT, GM_MMAP, SZ_256M, true))
+CASE(mmap_htlb_2m, touch(GM_SRC_HTLB_2M, VM_TYPE_DEFAULT, GM_MMAP, SZ_256M, false))
+CASE(mmap_htlb_2m_odd, touch(GM_SRC_HTLB_2M, VM_TYPE_DEFAULT, GM_MMAP, SZ_256M, true))
+CASE(shared_4k, touch(GM_SRC_4K, VM_TYPE_DEFAULT, GM_SHARED, SZ_16M, false))
+CASE(shared_4k_odd, touch(GM_SRC_4K, VM_TYPE_DEFAULT, GM_SHARED, SZ_16M, true))
+CASE(shared_thp_2m, touch(GM_SRC_THP_2M, VM_TYPE_DEFAULT, GM_SHARED, SZ_64M, false))
+CASE(shared_thp_2m_odd, touch(GM_SRC_THP_2M, VM_TYPE_DEFAULT, GM_SHARED, SZ_64M, true))
+CASE(shared_htlb_2m, touch(GM_SRC_HTLB_2M, VM_TYPE_DEFAULT, GM_SHARED, SZ_64M, false))
+CASE(shared_htlb_2m_odd, touch(GM_SRC_HTLB_2M, VM_TYPE_DEFAULT, GM_SHARED, SZ_64M, true))
+CASE(shared_htlb_1g, touch(GM_SRC_HTLB_1G, VM_TYPE_DEFAULT, GM_SHARED, SZ_1G, false))
+CASE(shared_htlb_1g_odd, touch(GM_SRC_HTLB_1G, VM_TYPE_DEFAULT, GM_SHARED, SZ_1G, true))
 
 /* Two slots with the halves of a file, swapped. */
 static void several_slots(void)
 {
-	const uint64_t size = 4 * GM_2M, half = size / 2;
+	const u64 size = 4 * GM_2M, half = size / 2;
 	struct stats before, d;
 	struct gm_file f;
-	uint64_t *mem;
+	u64 *mem;
 	struct gm_vm *g;
-	uint32_t slot;
+	u32 slot;
 
 	gm_need_source(&gm_sources[GM_SRC_THP_2M], 0);
 	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
@@ -226,13 +230,13 @@ static void several_slots(void)
  * One slot at gpa GM_GPA + gpa_off with the file from off on. Expect so many
  * mappings of each size, and the data where they belong.
  */
-static void placed(const struct gm_source *src, uint64_t file_size, uint64_t gpa_off,
-		   uint64_t off, uint64_t size, long p4k, long p2m, long p1g)
+static void placed(const struct gm_source *src, u64 file_size, u64 gpa_off,
+		   u64 off, u64 size, long p4k, long p2m, long p1g)
 {
 	struct stats before, d;
 	struct gm_file f;
 	struct gm_vm *g;
-	uint64_t *mem;
+	u64 *mem;
 
 	g = gm_vm_create(VM_TYPE_DEFAULT, 1, size / GM_PAGE);
 	f = gm_create_from(g->vm, src, file_size, GM_SHARED);
@@ -249,14 +253,15 @@ static void placed(const struct gm_source *src, uint64_t file_size, uint64_t gpa
 	gm_assert_eq(d.p2m, p2m);
 	gm_assert_eq(d.p1g, p1g);
 	mem = gm_mmap(&f, 0, file_size);
-	for (uint64_t i = 0; i < size; i += GM_PAGE) {
+	for (u64 i = 0; i < size; i += GM_PAGE) {
 		gm_assert_eq(mem[(off + i) / 8], gm_word(SEED, off + i));
 		gm_assert_eq(mem[(off + i) / 8 + 511], 0);
 	}
 	/* And nothing anywhere else. */
 	gm_assert_eq(gm_host_differ(mem, 0, off, 0), 0);
 	gm_assert_eq(gm_host_differ(mem + (off + size) / 8, 0,
-				    min_t(uint64_t, file_size - off - size, GM_2M), 0), 0);
+				    min_t(u64, file_size - off - size, GM_2M), 0), 0);
+	gm_assert_ok(munmap(mem, file_size));
 	gm_close(&f);
 	gm_vm_free(g);
 }
@@ -294,11 +299,11 @@ static void misplaced_1g(void)
 /* As a PC has it: RAM to 640K, a hole, RAM from 1M on, one file behind both. */
 static void vga_hole(void)
 {
-	const uint64_t low = 640 << 10, high = 1 << 20, size = 8 * GM_2M;
+	const u64 low = 640 << 10, high = 1 << 20, size = 8 * GM_2M;
 	const struct gm_source *src = &gm_sources[GM_SRC_THP_2M];
 	struct stats before, d;
 	struct gm_file f;
-	uint64_t *mem;
+	u64 *mem;
 	struct gm_vm *g;
 
 	gm_need_source(src, 0);
@@ -325,15 +330,15 @@ static void vga_hole(void)
 }
 
 /* Eight vCPUs meet in one fresh block: one allocation, one zeroing. */
-static void meet(const struct gm_source *src, uint64_t share, unsigned int rounds)
+static void meet(const struct gm_source *src, u64 share, unsigned int rounds)
 {
 	const unsigned int cpus = GM_MAX_VCPUS;
-	const uint64_t step = src->block == GM_1G ? GM_2M : cpus * GM_PAGE;
-	uint64_t free_before = 0;
+	const u64 step = src->block == GM_1G ? GM_2M : cpus * GM_PAGE;
+	u64 free_before = 0;
 	struct gm_file f;
 	unsigned int r, i;
 	struct gm_vm *g;
-	uint32_t slot;
+	u32 slot;
 
 	gm_need_source(src, src->block);
 	g = gm_vm_create(VM_TYPE_DEFAULT, cpus, 0);
@@ -344,7 +349,7 @@ static void meet(const struct gm_source *src, uint64_t share, unsigned int round
 		f = gm_create_from(g->vm, src, src->block, share);
 		slot = gm_slot(g, &f, GM_GPA, src->block, 0, NULL);
 		for (i = 0; i < cpus; i++) {
-			uint64_t off = i * (step / cpus);
+			u64 off = i * (step / cpus);
 
 			gm_start(g, i, GM_TOUCH, GM_GPA + off, off, src->block - off,
 				 step, r);
@@ -419,10 +424,10 @@ static void prefault(void)
  * Whatever happens at userspace_addr is no business of memory that comes from
  * the file: no mapping of the guest goes away.
  */
-static void notifier(unsigned int type, uint64_t share)
+static void notifier(unsigned int type, u64 share)
 {
 	const struct gm_source *src = &gm_sources[GM_SRC_THP_2M];
-	const uint64_t size = 4 * GM_2M;
+	const u64 size = 4 * GM_2M;
 	struct stats before, d;
 	struct gm_file f;
 	struct gm_vm *g;
@@ -509,4 +514,7 @@ static const struct gm_case cases[] = {
 	{ "notifier_private", notifier_private },
 };
 
-GM_MAIN(cases, 130)
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 130);
+}

@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/gmem.h>
+#include <linux/maple_tree.h>
 #include <linux/mempolicy.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
@@ -16,6 +17,12 @@ struct obj_cgroup;
 #define GMEM_CHUNK_ORDER	PMD_ORDER
 #define GMEM_CHUNK_PAGES	BIT(GMEM_CHUNK_ORDER)
 
+/*
+ * For records of ours. A cgroup at its limit means -ENOMEM, not that somebody
+ * is killed for a few bytes.
+ */
+#define GMEM_GFP		(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
+
 /* May gmem_source.take() scan and migrate for a gigabyte? */
 #define GMEM_TAKE_CONTIG	BIT(0)
 
@@ -26,7 +33,7 @@ struct obj_cgroup;
  * @close: drop the inode's use of the reservation. Blocks that became orphans
  *	may still hold it.
  * @take: get a frozen page of @order for @index: compound if @order is not 0,
- *	no type, not zeroed, charged, never of CMA or ZONE_MOVABLE. What is
+ *	no type or gmem's, not zeroed, charged, never of CMA or ZONE_MOVABLE. What is
  *	needed to give it back goes to @loan. Returns an ERR_PTR(): -ENOMEM, or
  *	-EINTR on a fatal signal. -ENOMEM with an order above 0 makes the caller
  *	try a smaller one if the source is @fallback.
@@ -75,11 +82,14 @@ enum gmem_counter {
  * @entry: in the list of all
  * @blocks: see block.c
  * @views: protected by invalidate_lock
+ * @attrs: see attr.c
+ * @nr_private: private pages, protected by invalidate_lock
  * @policy: of mbind()
  * @objcg: of the creator, charged for buddy memory; may be NULL
  * @contig_retry: jiffies before which no gigabyte is searched for again
  * @stat: this inode's share of the counters
  * @eagain: requests refused because of a holder
+ * @conversions: requests that changed the state of something
  * @inode: VFS inode
  */
 struct gmem_inode {
@@ -92,11 +102,14 @@ struct gmem_inode {
 	struct list_head entry;
 	struct xarray blocks;
 	struct list_head views;
+	struct maple_tree attrs;
+	unsigned long nr_private;
 	struct shared_policy policy;
 	struct obj_cgroup *objcg;
 	unsigned long contig_retry;
 	atomic_long_t stat[GMEM_NR_COUNTERS];
 	atomic_long_t eagain;
+	atomic_long_t conversions;
 	struct inode inode;
 };
 
@@ -178,6 +191,11 @@ struct gmem_backing {
 	struct page *page;
 };
 
+static inline unsigned int gmem_backing_order(const struct gmem_backing *b)
+{
+	return b->block ? b->block->order : 0;
+}
+
 /* Offset of the index' page in its block. */
 static inline unsigned long gmem_block_offset(const struct gmem_backing *b)
 {
@@ -251,6 +269,22 @@ static inline bool gmem_is_live(const struct page *page)
 	return atomic_read_acquire(&page->_refcount) != 0;
 }
 
+/* attr.c */
+struct gmem_run {
+	pgoff_t start;
+	pgoff_t end;
+};
+
+int gmem_attr_setup(struct gmem_inode *gi);
+void gmem_attr_destroy(struct gmem_inode *gi);
+bool gmem_attr_run(struct gmem_inode *gi, pgoff_t index, struct gmem_run *run);
+int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+		      bool private, struct ma_state *mas);
+void gmem_attr_commit(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+		      bool private, struct ma_state *mas);
+unsigned int gmem_run_order(const struct gmem_run *run, pgoff_t index,
+			    unsigned int order);
+
 /* page.c: states of struct page */
 void gmem_freeze_fields(struct page *page, struct gmem_inode *gi);
 void gmem_dissolve(struct gmem_block *block);
@@ -263,6 +297,7 @@ bool gmem_abandon_page(struct page *page);
 bool gmem_abandon_block(struct gmem_block *block);
 
 /* source-buddy.c */
+void gmem_buddy_free_page(struct page *page);
 void gmem_buddy_give_page(struct page *page, struct obj_cgroup *objcg);
 
 /* source-hugetlb.c */

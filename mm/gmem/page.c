@@ -99,13 +99,8 @@ void gmem_mark_poison(struct gmem_block *block)
 	for (i = 0; i < gmem_nr_chunks(block->order); i++) {
 		if (!block->chunk[i])
 			continue;
-		for_each_set_bit(bit, block->chunk[i]->poison, GMEM_CHUNK_PAGES) {
-			struct page *page = head + i * GMEM_CHUNK_PAGES + bit;
-
-			/* Nobody's from here on: freeing it leaves all as it is. */
-			SetPageHWPoison(page);
-			__ClearPageGmem(page);
-		}
+		for_each_set_bit(bit, block->chunk[i]->poison, GMEM_CHUNK_PAGES)
+			SetPageHWPoison(head + i * GMEM_CHUNK_PAGES + bit);
 	}
 }
 
@@ -153,7 +148,7 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
 	if (b->block) {
 		unsigned long offset = gmem_block_offset(b);
 
-		if (!gmem_get_chunk(b->block, offset, GFP_KERNEL_ACCOUNT)) {
+		if (!gmem_get_chunk(b->block, offset, GMEM_GFP)) {
 			err = -ENOMEM;
 			goto unlock;
 		}

@@ -72,6 +72,7 @@ static struct gmem_inode *gmem_page_owner(struct page *page, pgoff_t *index)
  * @pfn: page frame that is online
  *
  * Context: any; takes no lock. The answer may be outdated when it arrives.
+ * Return: true if it is in a file, frozen or live, or in an orphaned block.
  */
 bool gmem_owns_pfn(unsigned long pfn)
 {

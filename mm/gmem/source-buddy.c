@@ -11,16 +11,32 @@
 #include <linux/cpuset.h>
 #include <linux/gfp.h>
 #include <linux/memcontrol.h>
+#include <linux/sizes.h>
 
 #include "../internal.h"
 #include "../page_alloc.h"
 #include "internal.h"
 
+/*
+ * Room below a cgroup's limit that guest memory leaves, in bytes. A VMM that
+ * is at its limit is killed for the next page it touches, or for a page table of
+ * its guest, before it can deal with -ENOMEM.
+ */
+#define GMEM_HEADROOM	SZ_2M
+
 static int gmem_charge(struct obj_cgroup *objcg, unsigned int order)
 {
+	/* A limit is for the caller to deal with: nobody is killed for it. */
+	gfp_t gfp = GFP_KERNEL | (order ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL);
+	int err;
+
 	if (!objcg)
 		return 0;
-	return obj_cgroup_charge(objcg, GFP_KERNEL, PAGE_SIZE << order);
+
+	err = obj_cgroup_charge(objcg, gfp, (PAGE_SIZE << order) + GMEM_HEADROOM);
+	if (!err)
+		obj_cgroup_uncharge(objcg, GMEM_HEADROOM);
+	return err;
 }
 
 static void gmem_uncharge(struct obj_cgroup *objcg, unsigned int order)
@@ -97,6 +113,25 @@ static struct page *gmem_buddy_take(struct gmem_inode *gi, pgoff_t index,
 	return page;
 }
 
+/**
+ * gmem_buddy_free_page - free a page that stands alone
+ * @page: frozen, typed or not
+ *
+ * A poisoned page is left as memory failure leaves pages: out of the allocator,
+ * nobody's, with a reference that unpoisoning puts. Without one, memory
+ * offlining would wait for ever for a page that was unpoisoned and lost.
+ */
+void gmem_buddy_free_page(struct page *page)
+{
+	if (!PageHWPoison(page)) {
+		free_frozen_pages(page, 0);
+		return;
+	}
+
+	__ClearPageGmem(page);
+	set_page_refcounted(page);
+}
+
 static void gmem_buddy_give(struct gmem_block *block)
 {
 	struct page *head = pfn_to_page(block->pfn);
@@ -109,7 +144,7 @@ static void gmem_buddy_give(struct gmem_block *block)
 	} else {
 		gmem_mark_poison(block);
 		for (i = 0; i < gmem_block_pages(block); i++)
-			free_frozen_pages(pfn_to_page(block->pfn + i), 0);
+			gmem_buddy_free_page(pfn_to_page(block->pfn + i));
 	}
 
 	if (objcg) {
@@ -125,7 +160,7 @@ static void gmem_buddy_give(struct gmem_block *block)
  */
 void gmem_buddy_give_page(struct page *page, struct obj_cgroup *objcg)
 {
-	free_frozen_pages(page, 0);
+	gmem_buddy_free_page(page);
 	gmem_uncharge(objcg, 0);
 }
 

@@ -98,6 +98,8 @@ static bool gmem_hugetlb_is_cma(struct hstate *h)
  *
  * Host mappings are refused where the memory may be CMA: GUP would try to move
  * it out of there, for ever.
+ *
+ * Return: true if the pool exists and is fit for it, empty or not.
  */
 bool gmem_hugetlb_supports(unsigned int order, unsigned int flags)
 {
@@ -259,7 +261,9 @@ static bool gmem_hugetlb_lend(struct folio *folio, struct gmem_loan *loan)
 	folio->memcg_data = 0;
 #endif
 	list_del_init(&folio->lru);
+	/* At no time nobody's: memory failure would write to its tails. */
 	__folio_clear_hugetlb(folio);
+	__folio_set_gmem(folio);
 	list_add(&loan->entry, &gmem_loans);
 	spin_unlock_irq(&hugetlb_lock);
 
@@ -408,10 +412,43 @@ static void gmem_hugetlb_lose(struct gmem_block *block, struct folio *folio)
 	block->hvo = false;
 	gmem_mark_poison(block);
 	for (i = 0; i < gmem_block_pages(block); i++) {
-		free_frozen_pages(pfn_to_page(block->pfn + i), 0);
+		gmem_buddy_free_page(pfn_to_page(block->pfn + i));
 		if (!(i % GMEM_CHUNK_PAGES))
 			cond_resched();
 	}
+}
+
+static void gmem_hugetlb_add_surplus(struct hstate *h, int nid, long delta)
+{
+	lockdep_assert_held(&hugetlb_lock);
+
+	h->surplus_huge_pages += delta;
+	h->surplus_huge_pages_node[nid] += delta;
+}
+
+/*
+ * What comes back is reserved again. If the pool was shrunk meanwhile, hugetlb
+ * would free it as surplus even if nothing else is left for the reservation:
+ * let it see no surplus for as long as that takes. The page goes when the
+ * reservation does.
+ */
+static void gmem_hugetlb_free(struct folio *folio, struct gmem_loan *loan)
+{
+	struct hstate *h = loan->rsv->h;
+	long hidden = 0;
+
+	spin_lock_irq(&hugetlb_lock);
+	if (test_bit(HPG_restore_reserve, &loan->flags) &&
+	    h->resv_huge_pages >= h->free_huge_pages)
+		hidden = h->surplus_huge_pages_node[loan->nid];
+	gmem_hugetlb_add_surplus(h, loan->nid, -hidden);
+	spin_unlock_irq(&hugetlb_lock);
+
+	free_huge_folio(folio);
+
+	spin_lock_irq(&hugetlb_lock);
+	gmem_hugetlb_add_surplus(h, loan->nid, hidden);
+	spin_unlock_irq(&hugetlb_lock);
 }
 
 static void gmem_hugetlb_give(struct gmem_block *block)
@@ -432,7 +469,7 @@ static void gmem_hugetlb_give(struct gmem_block *block)
 	if (block->nr_poison) {
 		gmem_hugetlb_lose(block, folio);
 	} else {
-		free_huge_folio(folio);
+		gmem_hugetlb_free(folio, loan);
 		/* Not before the pool has it back. */
 		if (test_bit(HPG_restore_reserve, &loan->flags))
 			atomic_long_inc(&rsv->left);

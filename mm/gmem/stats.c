@@ -15,6 +15,8 @@ atomic_long_t gmem_stat[GMEM_NR_COUNTERS];
 /**
  * gmem_blocks_counter - the counter of blocks of one order
  * @order: 0, PMD_ORDER or PUD_ORDER
+ *
+ * Return: one of GMEM_BLOCKS_*.
  */
 enum gmem_counter gmem_blocks_counter(unsigned int order)
 {

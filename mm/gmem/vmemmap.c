@@ -109,6 +109,8 @@ int gmem_vmemmap_prepare(struct zone *zone)
  * gmem_vmemmap_is_optimized - does a block just taken lack struct pages?
  * @head: its first page, still as the source gave it
  * @order: of it
+ *
+ * Return: true if all but one of its vmemmap pages are shared.
  */
 bool gmem_vmemmap_is_optimized(const struct page *head, unsigned int order)
 {
@@ -137,6 +139,8 @@ static u8 gmem_vmemmap_bit(unsigned long offset)
  * gmem_vmemmap_is_real - is a struct page the block's own?
  * @block: block
  * @offset: of the page in the block
+ *
+ * Return: true if it is, and may be written to.
  */
 bool gmem_vmemmap_is_real(const struct gmem_block *block, unsigned long offset)
 {

@@ -30,7 +30,7 @@ const struct gm_source gm_sources[GM_NR_SOURCES] = {
 	},
 };
 
-void gm_need_source(const struct gm_source *src, uint64_t bytes)
+void gm_need_source(const struct gm_source *src, u64 bytes)
 {
 	int cap;
 
@@ -48,7 +48,7 @@ void gm_need_source(const struct gm_source *src, uint64_t bytes)
 			(unsigned long)(bytes / GM_1G));
 }
 
-static uint64_t block_of(uint64_t flags)
+static u64 block_of(u64 flags)
 {
 	unsigned int shift = flags >> GUEST_MEMFD_HUGE_SHIFT;
 
@@ -57,7 +57,7 @@ static uint64_t block_of(uint64_t flags)
 	return shift ? 1ULL << shift : GM_2M;
 }
 
-struct gm_file gm_create(struct kvm_vm *vm, uint64_t size, uint64_t flags)
+struct gm_file gm_create(struct kvm_vm *vm, u64 size, u64 flags)
 {
 	struct gm_file f = { .size = size, .flags = flags, .block = block_of(flags) };
 	struct stat st;
@@ -71,7 +71,7 @@ struct gm_file gm_create(struct kvm_vm *vm, uint64_t size, uint64_t flags)
 }
 
 struct gm_file gm_create_from(struct kvm_vm *vm, const struct gm_source *src,
-			      uint64_t size, uint64_t flags)
+			      u64 size, u64 flags)
 {
 	return gm_create(vm, size, flags | src->flags);
 }
@@ -93,7 +93,7 @@ long gm_fdinfo(const struct gm_file *f, const char *key)
 	return v;
 }
 
-uint64_t gm_held(const struct gm_file *f)
+u64 gm_held(const struct gm_file *f)
 {
 	struct stat st;
 
@@ -101,17 +101,17 @@ uint64_t gm_held(const struct gm_file *f)
 	return st.st_blocks * 512ULL;
 }
 
-int gm_populate(const struct gm_file *f, uint64_t off, uint64_t len)
+int gm_populate(const struct gm_file *f, u64 off, u64 len)
 {
 	return fallocate(f->fd, FALLOC_FL_KEEP_SIZE, off, len);
 }
 
-int gm_punch(const struct gm_file *f, uint64_t off, uint64_t len)
+int gm_punch(const struct gm_file *f, u64 off, u64 len)
 {
 	return fallocate(f->fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, off, len);
 }
 
-void *gm_mmap(const struct gm_file *f, uint64_t off, uint64_t len)
+void *gm_mmap(const struct gm_file *f, u64 off, u64 len)
 {
 	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, off);
 
@@ -164,7 +164,7 @@ size_t gm_blocks(const struct gm_file *f, struct gm_block *blocks, size_t max)
 	return nr;
 }
 
-#define MAX_BLOCKS	(1UL << 17)
+#define MAX_BLOCKS	(128UL << 10)
 
 static struct gm_block *all_blocks(const struct gm_file *f, size_t *nr)
 {
@@ -175,9 +175,9 @@ static struct gm_block *all_blocks(const struct gm_file *f, size_t *nr)
 	return b;
 }
 
-bool gm_block_at(const struct gm_file *f, uint64_t off, struct gm_block *out)
+bool gm_block_at(const struct gm_file *f, u64 off, struct gm_block *out)
 {
-	uint64_t index = off / GM_PAGE;
+	u64 index = off / GM_PAGE;
 	bool found = false;
 	struct gm_block *b;
 	size_t i, nr;
@@ -193,7 +193,7 @@ bool gm_block_at(const struct gm_file *f, uint64_t off, struct gm_block *out)
 	return found;
 }
 
-uint64_t gm_pfn_at(const struct gm_file *f, uint64_t off)
+u64 gm_pfn_at(const struct gm_file *f, u64 off)
 {
 	struct gm_block b;
 
@@ -220,45 +220,57 @@ void gm_assert_frozen(const struct gm_file *f)
 }
 
 static __thread sigjmp_buf sigbus_env;
+static __thread siginfo_t sigbus_info;
 
-static void on_sigbus(int sig)
+static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
+	sigbus_info = *info;
 	siglongjmp(sigbus_env, 1);
+}
+
+int gm_catch_sigbus(void (*fn)(void *), void *arg, void **where)
+{
+	struct sigaction sa = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO }, old;
+
+	sigbus_info.si_code = 0;
+	sigaction(SIGBUS, &sa, &old);
+	if (!sigsetjmp(sigbus_env, 1))
+		fn(arg);
+	else if (where)
+		*where = sigbus_info.si_addr;
+	sigaction(SIGBUS, &old, NULL);
+	return sigbus_info.si_code;
+}
+
+static void read_byte(void *p)
+{
+	(void)READ_ONCE(*(char *)p);
+}
+
+static void write_byte(void *p)
+{
+	WRITE_ONCE(*(char *)p, 1);
 }
 
 bool gm_sigbus(void *addr, bool write)
 {
-	struct sigaction sa = { .sa_handler = on_sigbus }, old;
-	volatile bool hit = false;
-
-	sigaction(SIGBUS, &sa, &old);
-	if (!sigsetjmp(sigbus_env, 1)) {
-		if (write)
-			*(volatile char *)addr = 1;
-		else
-			(void)*(volatile char *)addr;
-	} else {
-		hit = true;
-	}
-	sigaction(SIGBUS, &old, NULL);
-	return hit;
+	return gm_catch_sigbus(write ? write_byte : read_byte, addr, NULL);
 }
 
-void gm_host_fill(void *mem, uint64_t off, uint64_t len, uint64_t seed)
+void gm_host_fill(void *mem, u64 off, u64 len, u64 seed)
 {
-	volatile uint64_t *p = mem;
-	uint64_t i;
+	u64 *p = mem, i;
 
 	for (i = 0; i < len; i += 8)
-		p[i / 8] = gm_word(seed, off + i);
+		WRITE_ONCE(p[i / 8], gm_word(seed, off + i));
 }
 
-uint64_t gm_host_differ(const void *mem, uint64_t off, uint64_t len, uint64_t seed)
+u64 gm_host_differ(const void *mem, u64 off, u64 len, u64 seed)
 {
-	const volatile uint64_t *p = mem;
-	uint64_t i, bad = 0;
+	const u64 *p = mem;
+	u64 i, bad = 0;
 
 	for (i = 0; i < len; i += 8)
-		bad += p[i / 8] != (seed ? gm_word(seed, off + i) : 0);
+		bad += READ_ONCE(p[i / 8]) != (seed ? gm_word(seed, off + i) : 0);
 	return bad;
 }

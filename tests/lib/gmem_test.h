@@ -22,23 +22,14 @@
 #include "processor.h"
 #include "test_util.h"
 
-#if defined(__has_include) && __has_include(<linux/kvm_gmem.h>)
 #include <linux/kvm_gmem.h>
-#endif
 
-#ifndef GUEST_MEMFD_FLAG_HUGETLB
-#define GUEST_MEMFD_FLAG_HUGETLB	(1ULL << 32)
-#define GUEST_MEMFD_FLAG_HUGEPAGE	(1ULL << 33)
-#define GUEST_MEMFD_HUGE_SHIFT		58
-#define KVM_CAP_GUEST_MEMFD_HUGE	0x676d01
-#endif
-
-#define GM_HUGE_2M	(21ULL << GUEST_MEMFD_HUGE_SHIFT)
-#define GM_HUGE_1G	(30ULL << GUEST_MEMFD_HUGE_SHIFT)
-#define GM_CAP_HUGETLB_2M	(1 << 0)
-#define GM_CAP_HUGETLB_1G	(1 << 1)
-#define GM_CAP_HUGEPAGE_2M	(1 << 2)
-#define GM_CAP_HUGEPAGE_1G	(1 << 3)
+#define GM_HUGE_2M	GUEST_MEMFD_HUGE_2MB
+#define GM_HUGE_1G	GUEST_MEMFD_HUGE_1GB
+#define GM_CAP_HUGETLB_2M	KVM_GUEST_MEMFD_HUGETLB_2M
+#define GM_CAP_HUGETLB_1G	KVM_GUEST_MEMFD_HUGETLB_1G
+#define GM_CAP_HUGEPAGE_2M	KVM_GUEST_MEMFD_HUGEPAGE_2M
+#define GM_CAP_HUGEPAGE_1G	KVM_GUEST_MEMFD_HUGEPAGE_1G
 
 #define GM_MMAP		GUEST_MEMFD_FLAG_MMAP
 #define GM_SHARED	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
@@ -47,7 +38,7 @@
 
 #define GM_PAGE		4096ULL
 #define GM_2M		(2ULL << 20)
-#define GM_1G		(1ULL << 30)
+#define GM_1G		(1024ULL << 20)
 
 /* Clear of slot 0 and of the hole below 4 GiB, aligned to any block. */
 #define GM_GPA		(4ULL << 30)
@@ -71,35 +62,17 @@ struct gm_case {
 	bool loses;
 };
 
-/**
- * struct gm_prog - a test program
- * @cases: in the order in which they run
- * @nr_cases: how many
- * @pool_2m: free 2 MiB pages that the cases want in the hugetlb pool
+/*
+ * The main() of a test program. pool_2m: free 2 MiB pages that the cases want in
+ * the hugetlb pool.
  */
-struct gm_prog {
-	const struct gm_case *cases;
-	unsigned int nr_cases;
-	unsigned int pool_2m;
-};
+int gm_main(int argc, char **argv, const struct gm_case *cases, unsigned int nr,
+	    unsigned int pool_2m);
 
-int gm_main(int argc, char **argv, const struct gm_prog *prog);
-
-#define GM_MAIN(list, pages_2m)						\
-int main(int argc, char **argv)						\
-{									\
-	const struct gm_prog prog = {					\
-		.cases = (list),					\
-		.nr_cases = ARRAY_SIZE(list),				\
-		.pool_2m = (pages_2m),					\
-	};								\
-									\
-	return gm_main(argc, argv, &prog);				\
-}
-
-extern uint64_t gm_seed;		/* of --seed, printed at the start */
+extern u64 gm_seed;		/* of --seed, printed at the start */
 extern char gm_cgroup[];		/* the running case's cgroup */
-uint64_t gm_rand(uint64_t *state);
+extern char **gm_command;		/* what follows --, or NULL */
+u64 gm_rand(u64 *state);
 
 void __noreturn gm_fail(const char *file, int line, const char *what,
 			const char *fmt, ...) __printf(4, 5);
@@ -164,8 +137,8 @@ static inline long gm_meminfo(const char *key)
 	return gm_proc_value("/proc/meminfo", key);
 }
 
-long gm_pool(uint64_t size, const char *what);	/* "nr", "free", "resv", ... */
-long gm_pool_resize(uint64_t size, long nr);	/* the number it has then */
+long gm_pool(u64 size, const char *what);	/* "nr", "free", "resv", ... */
+long gm_pool_resize(u64 size, long nr);	/* the number it has then */
 long gm_counter(const char *name);		/* of /sys/kernel/mm/gmem */
 bool gm_have_gmem(void);
 void gm_mount_all(void);
@@ -183,16 +156,16 @@ long gm_free_kb(void);
 
 struct gm_file {
 	int fd;
-	uint64_t size;
-	uint64_t flags;
-	uint64_t block;
-	uint64_t ino;
+	u64 size;
+	u64 flags;
+	u64 block;
+	u64 ino;
 };
 
 struct gm_source {
 	const char *name;
-	uint64_t flags;
-	uint64_t block;
+	u64 flags;
+	u64 block;
 	int cap;		/* bit of KVM_CAP_GUEST_MEMFD_HUGE */
 	bool by_fallocate;	/* blocks of this size come from fallocate only */
 };
@@ -202,45 +175,47 @@ enum { GM_SRC_4K, GM_SRC_THP_2M, GM_SRC_HTLB_2M, GM_SRC_HTLB_1G, GM_SRC_THP_1G,
 extern const struct gm_source gm_sources[GM_NR_SOURCES];
 
 /* Skip the case unless the kernel, and the boot, can do this. */
-void gm_need_source(const struct gm_source *src, uint64_t bytes);
-struct gm_file gm_create(struct kvm_vm *vm, uint64_t size, uint64_t flags);
+void gm_need_source(const struct gm_source *src, u64 bytes);
+struct gm_file gm_create(struct kvm_vm *vm, u64 size, u64 flags);
 struct gm_file gm_create_from(struct kvm_vm *vm, const struct gm_source *src,
-			      uint64_t size, uint64_t flags);
+			      u64 size, u64 flags);
 void gm_close(struct gm_file *f);
 long gm_fdinfo(const struct gm_file *f, const char *key);
-uint64_t gm_held(const struct gm_file *f);	/* by st_blocks */
-int gm_populate(const struct gm_file *f, uint64_t off, uint64_t len);
-int gm_punch(const struct gm_file *f, uint64_t off, uint64_t len);
-void *gm_mmap(const struct gm_file *f, uint64_t off, uint64_t len);
+u64 gm_held(const struct gm_file *f);	/* by st_blocks */
+int gm_populate(const struct gm_file *f, u64 off, u64 len);
+int gm_punch(const struct gm_file *f, u64 off, u64 len);
+void *gm_mmap(const struct gm_file *f, u64 off, u64 len);
 
 struct gm_block {
-	uint64_t ino;
-	uint64_t index;		/* in pages */
+	u64 ino;
+	u64 index;		/* in pages */
 	unsigned int order;
-	uint64_t pfn;
+	u64 pfn;
 	bool dissolved;
-	uint64_t live;
+	u64 live;
 	long refs;
 };
 
 bool gm_have_blocks(void);
 /* The blocks of a file by index; returns their number, at most max of them. */
 size_t gm_blocks(const struct gm_file *f, struct gm_block *b, size_t max);
-bool gm_block_at(const struct gm_file *f, uint64_t off, struct gm_block *b);
-uint64_t gm_pfn_at(const struct gm_file *f, uint64_t off);
+bool gm_block_at(const struct gm_file *f, u64 off, struct gm_block *b);
+u64 gm_pfn_at(const struct gm_file *f, u64 off);
 /* Every page of the file is frozen: nothing live, no reference held. */
 void gm_assert_frozen(const struct gm_file *f);
 bool gm_sigbus(void *addr, bool write);	/* does touching it raise SIGBUS? */
+/* si_code of the SIGBUS that fn raises, 0 if it raises none. */
+int gm_catch_sigbus(void (*fn)(void *), void *arg, void **where);
 
 /* The word at an offset of memory filled with a seed. Never 0. */
-static inline uint64_t gm_word(uint64_t seed, uint64_t off)
+static inline u64 gm_word(u64 seed, u64 off)
 {
 	return ((off >> 3) + seed * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL | 1;
 }
 
-void gm_host_fill(void *mem, uint64_t off, uint64_t len, uint64_t seed);
+void gm_host_fill(void *mem, u64 off, u64 len, u64 seed);
 /* Number of words that differ; seed 0 stands for zeroes. */
-uint64_t gm_host_differ(const void *mem, uint64_t off, uint64_t len, uint64_t seed);
+u64 gm_host_differ(const void *mem, u64 off, u64 len, u64 seed);
 
 /* guest.c: a guest that does as it is told */
 
@@ -257,17 +232,17 @@ enum gm_op {
 };
 
 struct gm_cmd {
-	uint64_t op;
-	uint64_t gva;
-	uint64_t off;		/* what gva is in terms of the pattern */
-	uint64_t len;
-	uint64_t stride;
-	uint64_t seed;
-	uint64_t stop;
-	uint64_t rounds;	/* of GM_LOOP */
-	uint64_t bad;		/* words that differed, and the first of them */
-	uint64_t bad_gva;
-	uint64_t bad_value;
+	u64 op;
+	u64 gva;
+	u64 off;		/* what gva is in terms of the pattern */
+	u64 len;
+	u64 stride;
+	u64 seed;
+	u64 stop;
+	u64 rounds;	/* of GM_LOOP */
+	u64 bad;		/* words that differed, and the first of them */
+	u64 bad_gva;
+	u64 bad_value;
 };
 
 void gm_guest_do(struct gm_cmd *c);	/* in the guest: carry it out */
@@ -280,45 +255,49 @@ struct gm_vm {
 	int error[GM_MAX_VCPUS];
 	unsigned int nr_vcpus;
 	unsigned int type;
-	uint32_t next_slot;
+	u32 next_slot;
 };
 
 /* small_pages: guest pages that will be mapped with 4 KiB guest page tables */
 struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
-			   uint64_t small_pages);
+			   u64 small_pages);
 void gm_vm_free(struct gm_vm *g);
 struct gm_cmd *gm_cmd(struct gm_vm *g, unsigned int cpu);
 
 /* Returns the slot. hva NULL: none for GMEM-only slots, else untouched memory. */
-uint32_t gm_slot(struct gm_vm *g, const struct gm_file *f, uint64_t gpa,
-		 uint64_t size, uint64_t off, void *hva);
-void gm_slot_delete(struct gm_vm *g, uint32_t slot);
-void gm_map(struct gm_vm *g, uint64_t gpa, uint64_t size);	/* gva = gpa */
-void gm_map_at(struct gm_vm *g, uint64_t gva, uint64_t gpa, uint64_t size);
+u32 gm_slot(struct gm_vm *g, const struct gm_file *f, u64 gpa,
+	    u64 size, u64 off, void *hva);
+void gm_slot_delete(struct gm_vm *g, u32 slot);
+void gm_map(struct gm_vm *g, u64 gpa, u64 size);	/* gva = gpa */
+void gm_map_at(struct gm_vm *g, u64 gva, u64 gpa, u64 size);
 
 /* Slot, mapping and, for software-protected VMs, private attributes at once. */
-uint32_t gm_attach(struct gm_vm *g, const struct gm_file *f, uint64_t gpa);
+u32 gm_attach(struct gm_vm *g, const struct gm_file *f, u64 gpa);
 
-/* Run one command: 0, KVM_RUN's errno, or ENXIO where there is no memory. */
-int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
-	   uint64_t off, uint64_t len, uint64_t stride, uint64_t seed);
+/* Run one command: 0, KVM_RUN's errno, or this where there is no slot. */
+#define GM_NO_SLOT	ENXIO
+
+int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, u64 gva,
+	   u64 off, u64 len, u64 stride, u64 seed);
+/* Called right before and after each KVM_RUN of a command. */
+extern void (*gm_run_hook)(bool enter);
 /* Take a vCPU that could not go on back to where it waits for commands. */
 void gm_reset(struct gm_vm *g, unsigned int cpu);
-void gm_start(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
-	      uint64_t off, uint64_t len, uint64_t stride, uint64_t seed);
+void gm_start(struct gm_vm *g, unsigned int cpu, enum gm_op op, u64 gva,
+	      u64 off, u64 len, u64 stride, u64 seed);
 int gm_join(struct gm_vm *g, unsigned int cpu);
 void gm_stop(struct gm_vm *g, unsigned int cpu);
 void gm_assert_good(struct gm_vm *g, unsigned int cpu);
 
 /* The same, and everything must go well. Offsets are from GM_GPA. */
-void gm_guest_fill(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t seed);
-void gm_guest_verify(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t seed);
-void gm_guest_touch(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t stride,
-		    uint64_t seed);
-void gm_guest_check(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t stride,
-		    uint64_t seed);
+void gm_guest_fill(struct gm_vm *g, u64 off, u64 len, u64 seed);
+void gm_guest_verify(struct gm_vm *g, u64 off, u64 len, u64 seed);
+void gm_guest_touch(struct gm_vm *g, u64 off, u64 len, u64 stride,
+		    u64 seed);
+void gm_guest_check(struct gm_vm *g, u64 off, u64 len, u64 stride,
+		    u64 seed);
 
-uint64_t gm_vm_stat(struct gm_vm *g, const char *name);
-uint64_t gm_vcpu_stat(struct gm_vm *g, unsigned int cpu, const char *name);
+u64 gm_vm_stat(struct gm_vm *g, const char *name);
+u64 gm_vcpu_stat(struct gm_vm *g, unsigned int cpu, const char *name);
 
 #endif /* GMEM_TEST_H */

@@ -5,11 +5,11 @@
 #include "ucall_common.h"
 
 static struct gm_cmd guest_cmds[GM_MAX_VCPUS];
-static uint64_t guest_scratch[2 * 512] __aligned(4096);
+static u64 guest_scratch[2 * 512] __aligned(4096);
 
-static void guest_compare(struct gm_cmd *c, uint64_t gva, uint64_t want)
+static void guest_compare(struct gm_cmd *c, u64 gva, u64 want)
 {
-	uint64_t got = READ_ONCE(*(uint64_t *)gva);
+	u64 got = READ_ONCE(*(u64 *)gva);
 
 	if (got == want)
 		return;
@@ -21,11 +21,11 @@ static void guest_compare(struct gm_cmd *c, uint64_t gva, uint64_t want)
 
 static void guest_loop(struct gm_cmd *c)
 {
-	uint64_t i, got, *p;
+	u64 i, got, *p;
 
 	do {
 		for (i = 0; i < c->len; i += c->stride) {
-			p = (uint64_t *)(c->gva + i);
+			p = (u64 *)(c->gva + i);
 			got = READ_ONCE(*p);
 			if (got && got != gm_word(c->seed, c->off + i) && !c->bad++) {
 				c->bad_gva = c->gva + i;
@@ -39,7 +39,7 @@ static void guest_loop(struct gm_cmd *c)
 
 static void guest_watch(struct gm_cmd *c)
 {
-	uint64_t i;
+	u64 i;
 
 	do {
 		for (i = 0; i < c->len; i += c->stride)
@@ -51,14 +51,14 @@ static void guest_watch(struct gm_cmd *c)
 
 void gm_guest_do(struct gm_cmd *c)
 {
-	uint64_t step = c->op == GM_FILL || c->op == GM_VERIFY ? 8 : c->stride;
-	uint64_t i;
+	u64 step = c->op == GM_FILL || c->op == GM_VERIFY ? 8 : c->stride;
+	u64 i;
 
 	switch (c->op) {
 	case GM_FILL:
 	case GM_TOUCH:
 		for (i = 0; i < c->len; i += step)
-			WRITE_ONCE(*(uint64_t *)(c->gva + i), gm_word(c->seed, c->off + i));
+			WRITE_ONCE(*(u64 *)(c->gva + i), gm_word(c->seed, c->off + i));
 		break;
 	case GM_VERIFY:
 	case GM_CHECK:
@@ -75,7 +75,7 @@ void gm_guest_do(struct gm_cmd *c)
 	}
 }
 
-static void guest_main(uint64_t cpu)
+static void guest_main(u64 cpu)
 {
 	struct gm_cmd *c = &guest_cmds[cpu];
 
@@ -87,7 +87,21 @@ static void guest_main(uint64_t cpu)
 
 struct gm_cmd *gm_cmd(struct gm_vm *g, unsigned int cpu)
 {
-	return addr_gva2hva(g->vm, (uint64_t)&guest_cmds[cpu]);
+	return addr_gva2hva(g->vm, (u64)&guest_cmds[cpu]);
+}
+
+void (*gm_run_hook)(bool enter);
+
+static int run_vcpu(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	if (gm_run_hook)
+		gm_run_hook(true);
+	r = __vcpu_run(vcpu) ? errno : 0;
+	if (gm_run_hook)
+		gm_run_hook(false);
+	return r;
 }
 
 /* Run until the vCPU waits for the next command. */
@@ -95,16 +109,25 @@ static int run_to_sync(struct gm_vm *g, unsigned int cpu)
 {
 	struct kvm_vcpu *vcpu = g->vcpu[cpu];
 	struct ucall uc;
+	int err;
 
-	while (__vcpu_run(vcpu)) {
-		if (errno != EINTR)
-			return errno;
-	}
+	do {
+		err = run_vcpu(vcpu);
+	} while (err == EINTR);
+	if (err)
+		return err;
 	/* No memory there, as after its slot was deleted. */
 	if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
 		vcpu_run_complete_io(vcpu);
-		return ENXIO;
+		return GM_NO_SLOT;
 	}
+	/*
+	 * Nor when the instruction was fetched, but when KVM carried it out
+	 * there was: memory that 7.3 can only reach through userspace_addr.
+	 */
+	if (vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	    vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+		return GM_NO_SLOT;
 	switch (get_ucall(vcpu, &uc)) {
 	case UCALL_SYNC:
 		break;
@@ -127,9 +150,9 @@ void gm_reset(struct gm_vm *g, unsigned int cpu)
 }
 
 struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
-			   uint64_t small_pages)
+			   u64 small_pages)
 {
-	const uint64_t scratch = (uint64_t)guest_scratch;
+	const u64 scratch = (u64)guest_scratch;
 	struct vm_shape shape = VM_SHAPE(VM_MODE_DEFAULT);
 	struct gm_vm *g = calloc(1, sizeof(*g));
 	unsigned int i, op;
@@ -142,7 +165,7 @@ struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
 	g->vm = __vm_create_with_vcpus(shape, nr_vcpus, small_pages + 4096,
 				       guest_main, g->vcpu);
 	for (i = 0; i < nr_vcpus; i++) {
-		vcpu_args_set(g->vcpu[i], 1, (uint64_t)i);
+		vcpu_args_set(g->vcpu[i], 1, (u64)i);
 		vcpu_regs_get(g->vcpu[i], &g->regs[i]);
 		gm_assert_eq(run_to_sync(g, i), 0);
 		/* Fault in the guest's own code and data, so that faults count. */
@@ -161,8 +184,8 @@ void gm_vm_free(struct gm_vm *g)
 	free(g);
 }
 
-uint32_t gm_slot(struct gm_vm *g, const struct gm_file *f, uint64_t gpa,
-		 uint64_t size, uint64_t off, void *hva)
+u32 gm_slot(struct gm_vm *g, const struct gm_file *f, u64 gpa,
+	    u64 size, u64 off, void *hva)
 {
 	/*
 	 * A slot that may also have shared memory needs an address for it. It
@@ -176,12 +199,12 @@ uint32_t gm_slot(struct gm_vm *g, const struct gm_file *f, uint64_t gpa,
 	return g->next_slot++;
 }
 
-void gm_slot_delete(struct gm_vm *g, uint32_t slot)
+void gm_slot_delete(struct gm_vm *g, u32 slot)
 {
 	vm_set_user_memory_region2(g->vm, slot, 0, 0, 0, NULL, 0, 0);
 }
 
-void gm_map_at(struct gm_vm *g, uint64_t gva, uint64_t gpa, uint64_t size)
+void gm_map_at(struct gm_vm *g, u64 gva, u64 gpa, u64 size)
 {
 	if (!((gva | gpa | size) & (GM_2M - 1)))
 		virt_map_level(g->vm, gva, gpa, size, PG_LEVEL_2M);
@@ -189,14 +212,14 @@ void gm_map_at(struct gm_vm *g, uint64_t gva, uint64_t gpa, uint64_t size)
 		virt_map(g->vm, gva, gpa, size / GM_PAGE);
 }
 
-void gm_map(struct gm_vm *g, uint64_t gpa, uint64_t size)
+void gm_map(struct gm_vm *g, u64 gpa, u64 size)
 {
 	gm_map_at(g, gpa, gpa, size);
 }
 
-uint32_t gm_attach(struct gm_vm *g, const struct gm_file *f, uint64_t gpa)
+u32 gm_attach(struct gm_vm *g, const struct gm_file *f, u64 gpa)
 {
-	uint32_t slot = gm_slot(g, f, gpa, f->size, 0, NULL);
+	u32 slot = gm_slot(g, f, gpa, f->size, 0, NULL);
 
 	gm_map(g, gpa, f->size);
 	if (g->type == GM_SWP)
@@ -205,8 +228,8 @@ uint32_t gm_attach(struct gm_vm *g, const struct gm_file *f, uint64_t gpa)
 }
 
 static void set_cmd(struct gm_vm *g, unsigned int cpu, enum gm_op op,
-		    uint64_t gva, uint64_t off, uint64_t len, uint64_t stride,
-		    uint64_t seed)
+		    u64 gva, u64 off, u64 len, u64 stride,
+		    u64 seed)
 {
 	struct gm_cmd *c = gm_cmd(g, cpu);
 
@@ -220,8 +243,8 @@ static void set_cmd(struct gm_vm *g, unsigned int cpu, enum gm_op op,
 	c->bad = 0;
 }
 
-int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
-	   uint64_t off, uint64_t len, uint64_t stride, uint64_t seed)
+int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, u64 gva,
+	   u64 off, u64 len, u64 stride, u64 seed)
 {
 	set_cmd(g, cpu, op, gva, off, len, stride, seed);
 	return run_to_sync(g, cpu);
@@ -241,8 +264,8 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
-void gm_start(struct gm_vm *g, unsigned int cpu, enum gm_op op, uint64_t gva,
-	      uint64_t off, uint64_t len, uint64_t stride, uint64_t seed)
+void gm_start(struct gm_vm *g, unsigned int cpu, enum gm_op op, u64 gva,
+	      u64 off, u64 len, u64 stride, u64 seed)
 {
 	struct vcpu_thread *t = malloc(sizeof(*t));
 
@@ -273,8 +296,8 @@ void gm_assert_good(struct gm_vm *g, unsigned int cpu)
 		  (unsigned long)c->bad_gva, (unsigned long)c->bad_value);
 }
 
-static void must(struct gm_vm *g, enum gm_op op, uint64_t off, uint64_t len,
-		 uint64_t stride, uint64_t seed)
+static void must(struct gm_vm *g, enum gm_op op, u64 off, u64 len,
+		 u64 stride, u64 seed)
 {
 	int err = gm_try(g, 0, op, GM_GPA + off, off, len, stride, seed);
 
@@ -282,39 +305,39 @@ static void must(struct gm_vm *g, enum gm_op op, uint64_t off, uint64_t len,
 	gm_assert_good(g, 0);
 }
 
-void gm_guest_fill(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t seed)
+void gm_guest_fill(struct gm_vm *g, u64 off, u64 len, u64 seed)
 {
 	must(g, GM_FILL, off, len, 8, seed);
 }
 
-void gm_guest_verify(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t seed)
+void gm_guest_verify(struct gm_vm *g, u64 off, u64 len, u64 seed)
 {
 	must(g, GM_VERIFY, off, len, 8, seed);
 }
 
-void gm_guest_touch(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t stride,
-		    uint64_t seed)
+void gm_guest_touch(struct gm_vm *g, u64 off, u64 len, u64 stride,
+		    u64 seed)
 {
 	must(g, GM_TOUCH, off, len, stride, seed);
 }
 
-void gm_guest_check(struct gm_vm *g, uint64_t off, uint64_t len, uint64_t stride,
-		    uint64_t seed)
+void gm_guest_check(struct gm_vm *g, u64 off, u64 len, u64 stride,
+		    u64 seed)
 {
 	must(g, GM_CHECK, off, len, stride, seed);
 }
 
-uint64_t gm_vm_stat(struct gm_vm *g, const char *name)
+u64 gm_vm_stat(struct gm_vm *g, const char *name)
 {
-	uint64_t v;
+	u64 v;
 
 	kvm_get_stat(&g->vm->stats, name, &v, 1);
 	return v;
 }
 
-uint64_t gm_vcpu_stat(struct gm_vm *g, unsigned int cpu, const char *name)
+u64 gm_vcpu_stat(struct gm_vm *g, unsigned int cpu, const char *name)
 {
-	uint64_t v;
+	u64 v;
 
 	kvm_get_stat(&g->vcpu[cpu]->stats, name, &v, 1);
 	return v;

@@ -75,8 +75,8 @@ bool gm_write(const char *path, const char *fmt, ...)
 /* The number behind "key" or "key:" at the start of a line, -1 without one. */
 long gm_proc_value(const char *path, const char *key)
 {
-	size_t len = strlen(key);
 	static __thread char buf[65536];
+	size_t len = strlen(key);
 	char *line;
 
 	gm_read_text(path, buf, sizeof(buf));
@@ -116,13 +116,13 @@ void gm_mount_all(void)
 		gm_write("/sys/fs/cgroup/cgroup.subtree_control", "%s", controllers[i]);
 }
 
-long gm_pool(uint64_t size, const char *what)
+long gm_pool(u64 size, const char *what)
 {
 	return gm_read_long("/sys/kernel/mm/hugepages/hugepages-%lukB/%s_hugepages",
 			    (unsigned long)(size >> 10), what);
 }
 
-long gm_pool_resize(uint64_t size, long nr)
+long gm_pool_resize(u64 size, long nr)
 {
 	char path[128];
 

@@ -18,16 +18,17 @@
 #define EXIT_FAILED	1
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 
-uint64_t gm_seed;
+u64 gm_seed;
 char gm_cgroup[64];
+char **gm_command;
 
 /* Written by the child, so that leaving with 4 by accident is no skip. */
 static char *skip_reason;
 #define SKIP_SIZE	256
 
-uint64_t gm_rand(uint64_t *state)
+u64 gm_rand(u64 *state)
 {
-	uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
+	u64 z = (*state += 0x9e3779b97f4a7c15ULL);
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
@@ -201,6 +202,7 @@ static void run_case(const struct gm_case *c)
 {
 	unsigned int seconds = c->seconds ?: DEFAULT_SECONDS;
 	struct gm_snapshot *before;
+	const long nr_2m = gm_pool(GM_2M, "nr");
 	double start = now();
 	bool good = false;
 	int status = 0;
@@ -238,6 +240,9 @@ static void run_case(const struct gm_case *c)
 
 	if (!c->loses && !gm_snapshot_same(before))
 		good = false;
+	/* One failure is enough: the next case finds the pool as this one did. */
+	if (!good && gm_pool(GM_2M, "nr") != nr_2m)
+		gm_pool_resize(GM_2M, nr_2m);
 	if (!end_cgroup(gm_cgroup))
 		good = false;
 	gm_snapshot_free(before);
@@ -250,11 +255,12 @@ static void run_case(const struct gm_case *c)
 
 static void usage(const char *name)
 {
-	printf("Usage: %s [--seed N] [--only CASE] [--list]\n", name);
+	printf("Usage: %s [--seed N] [--only CASE] [--list] [-- COMMAND...]\n", name);
 	exit(2);
 }
 
-int gm_main(int argc, char **argv, const struct gm_prog *prog)
+int gm_main(int argc, char **argv, const struct gm_case *cases, unsigned int nr,
+	    unsigned int pool_2m)
 {
 	static const struct option options[] = {
 		{ "seed", required_argument, NULL, 's' },
@@ -272,7 +278,7 @@ int gm_main(int argc, char **argv, const struct gm_prog *prog)
 	program_invocation_name = "/proc/self/exe";
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	gm_seed = ts.tv_nsec ^ ts.tv_sec ^ (uint64_t)getpid() << 20;
+	gm_seed = ts.tv_nsec ^ ts.tv_sec ^ (u64)getpid() << 20;
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
 		case 's':
@@ -282,16 +288,17 @@ int gm_main(int argc, char **argv, const struct gm_prog *prog)
 			only = optarg;
 			break;
 		case 'l':
-			for (i = 0; i < prog->nr_cases; i++)
-				puts(prog->cases[i].name);
+			for (i = 0; i < nr; i++)
+				puts(cases[i].name);
 			return 0;
 		default:
 			usage(argv[0]);
 		}
 	}
 
-	for (i = 0; i < prog->nr_cases; i++)
-		plan += !only || !strcmp(only, prog->cases[i].name);
+	gm_command = argv[optind] ? argv + optind : NULL;
+	for (i = 0; i < nr; i++)
+		plan += !only || !strcmp(only, cases[i].name);
 	if (!plan)
 		usage(argv[0]);
 
@@ -306,13 +313,13 @@ int gm_main(int argc, char **argv, const struct gm_prog *prog)
 		ksft_exit_fail_msg("mmap: %s\n", strerror(errno));
 
 	nr_2m = gm_pool(GM_2M, "nr");
-	want = prog->pool_2m + nr_2m - gm_pool(GM_2M, "free") + gm_pool(GM_2M, "resv");
+	want = pool_2m + nr_2m - gm_pool(GM_2M, "free") + gm_pool(GM_2M, "resv");
 	if (want > nr_2m && gm_pool_resize(GM_2M, want) < want)
 		ksft_exit_fail_msg("no memory for %ld huge pages\n", want);
 
-	for (i = 0; i < prog->nr_cases; i++) {
-		if (!only || !strcmp(only, prog->cases[i].name))
-			run_case(&prog->cases[i]);
+	for (i = 0; i < nr; i++) {
+		if (!only || !strcmp(only, cases[i].name))
+			run_case(&cases[i]);
 	}
 
 	if (want > nr_2m)

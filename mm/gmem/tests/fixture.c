@@ -245,11 +245,16 @@ unsigned long gmem_test_present(struct gmem_test *gt)
 static bool gmem_test_is_lost(unsigned long pfn)
 {
 	struct page *page = pfn_to_page(pfn);
+	unsigned int order;
 
 	if (page_ref_count(page))
 		return false;
 	if (PageGmem(compound_head(page)))
 		return true;
+	/* A tail of what was taken without __GFP_COMP, as by stackdepot. */
+	for (order = 1; order < PAGE_ALLOC_COSTLY_ORDER; order++)
+		if (page_ref_count(pfn_to_page(round_down(pfn, 1UL << order))))
+			return false;
 	return !page_has_type(page) && !PageCompound(page) &&
 	       !is_free_buddy_page(page);
 }
@@ -268,6 +273,19 @@ static bool gmem_test_returned(unsigned long pfn)
 	return false;
 }
 
+/* Taken since, and where it belongs. */
+static bool gmem_test_in_file(struct gmem_test *gt, unsigned long pfn)
+{
+	struct gmem_block *block;
+
+	if (!gt->file)
+		return false;
+
+	guard(rcu)();
+	block = gmem_find_block(pfn);
+	return block && block->gi == gt->gi;
+}
+
 /**
  * gmem_test_expect_returned - what was taken from the source is free again
  * @gt: test; forgets what it has noted about these calls
@@ -281,7 +299,7 @@ void gmem_test_expect_returned(struct gmem_test *gt, unsigned int first)
 	drain_all_pages(NULL);
 	for (i = first; i < gt->nr_takes; i++) {
 		pfn = gt->take[i].pfn;
-		if (!pfn)
+		if (!pfn || gmem_test_in_file(gt, pfn))
 			continue;
 		step = gt->take[i].order == PUD_ORDER ? 64 : 1;
 		for (end = pfn + (1UL << gt->take[i].order); pfn < end; pfn += step) {

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# `clean`, and `deb`, which is not there yet.
+
+verb_clean() {
+	local all=''
+
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--all)		all=1;;
+		--help|-h)	echo "Usage: ./dev clean [--all]"
+				echo "Remove what was built; --all: downloads and ccache too."
+				return;;
+		*)		die "no option $1" "see ./dev clean --help" 2;;
+		esac
+		shift
+	done
+	# Only what is known to be ours: both directories are the user's to choose.
+	if [ -e "$BUILD/.lock" ]; then
+		say "removing $BUILD"
+		rm -rf "$BUILD"
+	fi
+	if [ -n "$all" ] && [ -d "$CACHE/src" ]; then
+		say "emptying $CACHE"
+		rm -rf "$CACHE"/{src,apt,ccache} "$CACHE"/linux-source-*.deb
+	fi
+}
+
+verb_deb() {
+	case ${1:-} in
+	--help|-h)	echo "Usage: ./dev deb"
+			echo "Will build Debian packages of the kernel and the tools; not there yet."
+			return;;
+	esac
+	die "there are no Debian packages yet" "use ./dev exec or ./dev shell to try the kernel"
+}

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# `run` and `bench`: the same guest on each kind of memory, stock beside gmem.
+
+need guest
+
+MIB=1024
+# KERNEL KIND NAME, in the order of the table. A kernel's rows are one boot.
+ROWS=(
+	'stock|4k|guest_memfd of 7.3, 4 KiB'
+	'stock|vm-hugetlb-2m|ordinary VM on 2 MiB hugetlb'
+	'gmem|4k|gmem, 4 KiB'
+	'gmem|hugetlb-2m|gmem, 2 MiB'
+	'gmem|1g|gmem, 1 GiB'
+)
+
+run_usage() {
+	cat <<-'END'
+	Usage: ./dev run [--mib N]
+
+	Boot the stock kernel and ours, counting instructions. In each, KVM runs a guest
+	that writes to its memory (1024 MiB) page by page. Prints a table:
+
+	  faults         the guest's page faults that KVM handled
+	  instructions   of host and guest together; zeroing is one per byte of them
+	  held           memory taken from the host
+	  struct page    what the kernel keeps about that memory
+	  references     held on pages of guest memory that the host has not mapped
+	END
+}
+
+bench_usage() {
+	cat <<-'END'
+	Usage: ./dev bench [--mib N]
+
+	The figures of ./dev run, for every kind of memory, as key=value lines.
+	END
+}
+
+table_options() {
+	local usage=$1
+
+	shift
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--mib)		MIB=$(optarg "$@"); shift;;
+		--help|-h)	"$usage"; exit 0;;
+		*)		die "no option $1" "see --help" 2;;
+		esac
+		shift
+	done
+	[[ $MIB =~ ^[1-9][0-9]*$ ]] || die "--mib $MIB is no number" "give mebibytes" 2
+	packages qemu-system-x86
+	lock_build
+	kernel gmem
+	kernel stock
+	base_initramfs
+	unlock_build
+}
+
+# measure KERNEL KIND...: lines of gmem_bench
+measure() {
+	local kernel=$1
+
+	shift
+	GMEM_LOG=$BUILD/log/bench-$kernel.log "$TOP/dev" exec --kernel "$kernel" --mem 4G --icount \
+		--append 'nokaslr hugetlb_free_vmemmap=on' -- gmem_bench --mib "$MIB" "$@"
+}
+
+kinds_of() {
+	local row kernel kind
+
+	for row in "${ROWS[@]}"; do
+		IFS='|' read -r kernel kind _ <<<"$row"
+		[ "$kernel" != "$1" ] || echo "$kind"
+	done
+}
+
+# value LINE KEY
+value() {
+	local v=" $1"
+
+	v=${v#* "$2"=}
+	echo "${v%% *}"
+}
+
+kib() {
+	if [ "$1" -ge 10240 ]; then
+		echo "$(($1 / 1024)) MiB"
+	else
+		echo "$1 KiB"
+	fi
+}
+
+print_row() {
+	local kernel=$1 line=$2 row k kind name
+
+	for row in "${ROWS[@]}"; do
+		IFS='|' read -r k kind name <<<"$row"
+		[ "$k $kind" = "$kernel $(value "$line" kind)" ] || continue
+		if [[ $line == *error=* ]]; then
+			printf '%-30s  cannot be had here: %s\n' "$name" "$(value "$line" error)"
+			return
+		fi
+		printf '%-30s %8d %11d M %10s %12s %11d\n' "$name" "$(value "$line" faults)" \
+			$(($(value "$line" instructions) / 1000000)) \
+			"$(kib "$(value "$line" held_kb)")" "$(kib "$(value "$line" memmap_kb)")" \
+			"$(value "$line" refs)"
+	done
+}
+
+# The one line that says what it means.
+meaning() {
+	local stock=$1 huge=$2 gmem=$3
+
+	[ -n "$stock" ] && [ -n "$gmem" ] && [ -n "$huge" ] || return 0
+	printf '\nWith 2 MiB blocks guest_memfd takes %d times fewer faults and %s times fewer instructions than in 7.3, %s times those of hugetlb, and holds %d references instead of %d.\n' \
+		$(($(value "$stock" faults) / $(value "$gmem" faults))) \
+		"$(ratio "$(value "$stock" instructions)" "$(value "$gmem" instructions)")" \
+		"$(ratio "$(value "$gmem" instructions)" "$(value "$huge" instructions)")" \
+		"$(value "$gmem" refs)" "$(value "$stock" refs)"
+}
+
+ratio() {
+	awk "BEGIN { printf \"%.2f\", $1 / $2 }"
+}
+
+verb_run() {
+	local kernel line key
+	local -a kinds
+	local -A got=()
+
+	table_options run_usage "$@"
+	printf '\nA guest writes to %d MiB, page by page:\n\n' "$MIB"
+	printf '%-30s %8s %13s %10s %12s %11s\n' '' faults instructions held 'struct page' references
+	for kernel in stock gmem; do
+		mapfile -t kinds < <(kinds_of "$kernel")
+		while read -r line; do
+			case $line in
+			kind=*)		;;
+			*[Ss]eed*)	continue;;
+			*)		say "$line"; continue;;
+			esac
+			print_row "$kernel" "$line"
+			key="$kernel $(value "$line" kind)"
+			[[ $line == *error=* ]] || got[$key]=$line
+		done < <(measure "$kernel" "${kinds[@]}" || echo "status $? of the $kernel boot")
+	done
+	meaning "${got[stock 4k]:-}" "${got[stock vm-hugetlb-2m]:-}" "${got[gmem hugetlb-2m]:-}"
+	[ ${#got[@]} -eq ${#ROWS[@]} ] || exit 1
+}
+
+verb_bench() {
+	local kernel
+	local -a kinds
+
+	table_options bench_usage "$@"
+	for kernel in stock gmem; do
+		mapfile -t kinds < <(kinds_of "$kernel")
+		[ "$kernel" = stock ] || kinds+=(2m vm-hugetlb-2m)
+		measure "$kernel" "${kinds[@]}" | sed -un "s/^kind=/kernel=$kernel &/p"
+	done
+}
