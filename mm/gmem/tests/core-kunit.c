@@ -10,7 +10,7 @@
 #define SHARED	(GMEM_MMAP | GMEM_INIT_SHARED)
 
 /* A pfn behind all memory there is. */
-#define NO_PFN	(1UL << 40)
+#define NO_PFN	BIT(40)
 
 static int get_pfn(struct gmem_test *gt, pgoff_t index, struct gmem_pfn *out)
 {

@@ -379,55 +379,10 @@ static void test_pool_poisoned(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, PageHWPoison(page));
 	KUNIT_EXPECT_FALSE(test, is_free_buddy_page(page));
 	if (TestClearPageHWPoison(page))
-		free_frozen_pages(page, 0);
+		put_page(page);
 
 	gmem_test_close(gt);
 	gmem_test_expect_stats(gt);
-}
-
-static int run_pool_create(struct gmem_test *gt)
-{
-	return PTR_ERR_OR_ZERO(gmem_test_create(gt, 2 * PMD_SIZE, SHARED | GMEM_HUGETLB,
-						PMD_ORDER));
-}
-
-static const struct gmem_test_op pool_create_op = {
-	.run		= run_pool_create,
-	.undo		= gmem_test_close,
-	.min_failures	= 5,	/* inode, dentry, file, reservation, subpool */
-};
-
-static void test_pool_create_failures(struct kunit *test)
-{
-	need_pool(test->priv, 2);
-	gmem_test_each_failure(test->priv, &pool_create_op);
-}
-
-static int run_pool_populate(struct gmem_test *gt)
-{
-	struct gmem_backing b;
-
-	return gmem_test_populate(gt, CHUNK - 1, 0, &b);
-}
-
-static void undo_pool_populate(struct gmem_test *gt)
-{
-	KUNIT_EXPECT_EQ(gt->test, gmem_punch(gt->gi, 0, CHUNK), 0);
-	gmem_test_reset(gt);
-}
-
-static const struct gmem_test_op pool_populate_op = {
-	.run		= run_pool_populate,
-	.undo		= undo_pool_populate,
-	.min_failures	= 2,	/* block, loan */
-};
-
-static void test_pool_populate_failures(struct kunit *test)
-{
-	struct gmem_test *gt = test->priv;
-
-	open_pool(gt, 2);
-	gmem_test_each_failure(gt, &pool_populate_op);
 }
 
 static struct kunit_case gmem_source_cases[] = {
@@ -441,8 +396,6 @@ static struct kunit_case gmem_source_cases[] = {
 	KUNIT_CASE(test_pool_vmemmap),
 	KUNIT_CASE(test_pool_orphan),
 	KUNIT_CASE(test_pool_poisoned),
-	KUNIT_CASE(test_pool_create_failures),
-	KUNIT_CASE(test_pool_populate_failures),
 	{}
 };
 
