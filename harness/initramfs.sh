@@ -20,6 +20,9 @@ own_tests() {
 	local tree=$BUILD/gmem
 
 	kbuild "$tree" headers_install
+	# All anew: in the files of dependencies that ccache keeps are the paths of
+	# the checkout that compiled first.
+	rm -rf "$BUILD/selftests/gmem/gmem"
 	kbuild "$tree/$SELFTESTS" -f "$TOP/harness/tests.mk" OUTPUT="$BUILD/selftests/gmem" \
 		GMEM_TESTS="$TOP/tests" gmem-tests
 }

@@ -7,13 +7,8 @@ include Makefile.kvm
 gmem_lib := $(patsubst $(GMEM_TESTS)/%.c,$(OUTPUT)/gmem/%.o,$(wildcard $(GMEM_TESTS)/lib/*.c))
 gmem_prog := $(patsubst $(GMEM_TESTS)/%.c,$(OUTPUT)/gmem/%,$(wildcard $(GMEM_TESTS)/*.c))
 
-.PHONY: gmem-tests gmem-stale
-gmem-tests: gmem-stale $(gmem_prog)
-
-# Programs whose source is gone must not be run any more.
-gmem-stale:
-	@for p in $(filter-out $(gmem_prog),$(filter-out %.o %.d %/lib,$(wildcard $(OUTPUT)/gmem/*))); do \
-		rm -f "$$p"; done
+.PHONY: gmem-tests
+gmem-tests: $(gmem_prog)
 
 $(OUTPUT)/gmem/%.o: $(GMEM_TESTS)/%.c
 	@mkdir -p $(@D)
@@ -23,4 +18,3 @@ $(gmem_prog): %: %.o $(gmem_lib) $(LIBKVM_OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcap -o $@
 
 .SECONDARY:
--include $(wildcard $(OUTPUT)/gmem/*.d $(OUTPUT)/gmem/lib/*.d)

@@ -251,6 +251,7 @@ struct gm_vm {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu[GM_MAX_VCPUS];
 	struct kvm_regs regs[GM_MAX_VCPUS];
+	struct gm_cmd *cmds;		/* by vCPU */
 	pthread_t thread[GM_MAX_VCPUS];
 	int error[GM_MAX_VCPUS];
 	unsigned int nr_vcpus;
@@ -299,5 +300,45 @@ void gm_guest_check(struct gm_vm *g, u64 off, u64 len, u64 stride,
 
 u64 gm_vm_stat(struct gm_vm *g, const char *name);
 u64 gm_vcpu_stat(struct gm_vm *g, unsigned int cpu, const char *name);
+
+/* cost.c: instructions, where they are counted */
+
+bool gm_icount(void);		/* are the TSC's ticks instructions? */
+/* The guest writes to each page of its memory, which is at GM_GPA. */
+u64 gm_cost_touch(struct gm_vm *g, u64 len);
+
+/* What of a file's memory the guest has, if the file is larger than that. */
+#define GM_GIVE_SLOT	(1016 * GM_1G)
+
+/*
+ * Memory that host and guest give each other: in place if the source has blocks,
+ * else as 7.3 has it, from a file to anonymous memory. One block from at on, or
+ * 2 MiB, is mapped by the host at mem and was touched by the guest.
+ */
+struct gm_give {
+	struct gm_vm *g;
+	struct gm_file f;
+	bool in_place;
+	char *mem;
+	u64 at;
+	u64 len;
+};
+
+void gm_give_open(struct gm_give *s, const struct gm_source *src, u64 size, u64 at);
+void gm_give_close(struct gm_give *s);
+void gm_give(struct gm_give *s, u64 off, u64 len, bool private);
+
+struct gm_cycle {
+	u64 first;	/* dissolves the block */
+	u64 next;	/* mean of those after it */
+};
+
+/*
+ * To the host, which writes to each page, and back to the guest, which does so
+ * too. In between it touches this many other frames of 2 MiB.
+ */
+struct gm_cycle gm_cost_cycle(struct gm_give *s, u64 off, u64 len, unsigned int frames);
+/* Sharing this much of a file that nobody has touched. */
+u64 gm_cost_attributes(struct gm_give *s, u64 len);
 
 #endif /* GMEM_TEST_H */

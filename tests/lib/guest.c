@@ -4,6 +4,9 @@
 #include "gmem_test.h"
 #include "ucall_common.h"
 
+/* A bare port: ucall's would copy its arguments at each command. */
+#define SYNC_PORT	0xe0
+
 static struct gm_cmd guest_cmds[GM_MAX_VCPUS];
 static u64 guest_scratch[2 * 512] __aligned(4096);
 
@@ -80,14 +83,14 @@ static void guest_main(u64 cpu)
 	struct gm_cmd *c = &guest_cmds[cpu];
 
 	for (;;) {
-		GUEST_SYNC(c->op);
+		asm volatile("outb %%al, %0" : : "N" (SYNC_PORT) : "memory");
 		gm_guest_do(c);
 	}
 }
 
 struct gm_cmd *gm_cmd(struct gm_vm *g, unsigned int cpu)
 {
-	return addr_gva2hva(g->vm, (u64)&guest_cmds[cpu]);
+	return &g->cmds[cpu];
 }
 
 void (*gm_run_hook)(bool enter);
@@ -128,18 +131,12 @@ static int run_to_sync(struct gm_vm *g, unsigned int cpu)
 	if (vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
 	    vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 		return GM_NO_SLOT;
-	switch (get_ucall(vcpu, &uc)) {
-	case UCALL_SYNC:
-		break;
-	case UCALL_ABORT:
+	if (vcpu->run->exit_reason == KVM_EXIT_IO && vcpu->run->io.port == SYNC_PORT)
+		return 0;
+	if (get_ucall(vcpu, &uc) == UCALL_ABORT)
 		REPORT_GUEST_ASSERT(uc);
-		break;
-	default:
-		gm_fail(__FILE__, __LINE__, "guest", "vCPU %u stopped with %s", cpu,
-			exit_reason_str(vcpu->run->exit_reason));
-	}
-	vcpu_run_complete_io(vcpu);
-	return 0;
+	gm_fail(__FILE__, __LINE__, "guest", "vCPU %u stopped with %s", cpu,
+		exit_reason_str(vcpu->run->exit_reason));
 }
 
 /* From the start: what a command did to the stack cannot be undone. */
@@ -164,6 +161,7 @@ struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
 	g->next_slot = 1;
 	g->vm = __vm_create_with_vcpus(shape, nr_vcpus, small_pages + 4096,
 				       guest_main, g->vcpu);
+	g->cmds = addr_gva2hva(g->vm, (u64)guest_cmds);
 	for (i = 0; i < nr_vcpus; i++) {
 		vcpu_args_set(g->vcpu[i], 1, (u64)i);
 		vcpu_regs_get(g->vcpu[i], &g->regs[i]);

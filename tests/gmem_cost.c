@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bounds on what things cost, in instructions: against an ordinary VM on hugetlb,
+ * and against the way that memory changes hands in 7.3, all in one boot. Wants
+ * --icount; anywhere else it has nothing to count.
+ */
+#include <linux/memfd.h>
+#include <sys/mman.h>
+
+#include "gmem_test.h"
+
+#define TOUCH		(256ULL << 20)
+#define SMALL_FILE	(64ULL << 20)
+#define HUGE_FILE	(1024 * GM_1G)
+
+static void need_icount(void)
+{
+	if (!gm_icount())
+		gm_skip("no instructions are counted here (--icount)");
+}
+
+static void need_pool_2m(u64 bytes)
+{
+	if (gm_pool_resize(GM_2M, bytes / GM_2M) < (long)(bytes / GM_2M))
+		gm_skip("no pool of %lu MiB", (unsigned long)(bytes >> 20));
+}
+
+/* a / b, in hundredths */
+static u64 percent(u64 a, u64 b)
+{
+	return (100 * a + b / 2) / b;
+}
+
+static u64 touch(unsigned int source)
+{
+	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
+	struct gm_file f = gm_create_from(g->vm, &gm_sources[source], TOUCH, GM_SHARED);
+	u64 cost;
+
+	gm_slot(g, &f, GM_GPA, TOUCH, 0, NULL);
+	cost = gm_cost_touch(g, TOUCH);
+	gm_close(&f);
+	gm_vm_free(g);
+	return cost;
+}
+
+static u64 touch_hugetlb(void)
+{
+	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
+	int fd = memfd_create("hugetlb", MFD_HUGETLB | MFD_HUGE_2MB);
+	void *mem;
+	u64 cost;
+
+	gm_assert_ok(ftruncate(fd, TOUCH));
+	mem = mmap(NULL, TOUCH, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	gm_assert(mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	vm_set_user_memory_region(g->vm, g->next_slot++, 0, GM_GPA, TOUCH, mem);
+	cost = gm_cost_touch(g, TOUCH);
+	gm_vm_free(g);
+	gm_assert_ok(munmap(mem, TOUCH));
+	gm_assert_ok(close(fd));
+	return cost;
+}
+
+/* At most 1.5 times hugetlb, less the zeroing, which is one a byte. */
+static void assert_like_hugetlb(u64 ours, u64 hugetlb)
+{
+	gm_note("%lu instructions, %lu in hugetlb; less zeroing %lu %% of it",
+		(unsigned long)ours, (unsigned long)hugetlb,
+		(unsigned long)percent(ours - TOUCH, hugetlb - TOUCH));
+	gm_assert_ge(ours, TOUCH);
+	gm_assert_ge(hugetlb, TOUCH);
+	gm_assert_le(2 * (ours - TOUCH), 3 * (hugetlb - TOUCH));
+}
+
+static void touch_against_hugetlb(unsigned int source)
+{
+	need_icount();
+	need_pool_2m(TOUCH);
+	gm_need_source(&gm_sources[source], TOUCH);
+	assert_like_hugetlb(touch(source), touch_hugetlb());
+	gm_pool_resize(GM_2M, 0);
+}
+
+static void touch_hugepage_2m(void)
+{
+	touch_against_hugetlb(GM_SRC_THP_2M);
+}
+
+static void touch_hugetlb_2m(void)
+{
+	touch_against_hugetlb(GM_SRC_HTLB_2M);
+}
+
+static u64 cost_fallocate(int fd)
+{
+	u64 before = rdtsc();
+
+	gm_assert_ok(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, TOUCH));
+	return rdtsc() - before;
+}
+
+static void fallocate_against_hugetlb(unsigned int source)
+{
+	struct gm_file f;
+	u64 ours, hugetlb;
+	struct gm_vm *g;
+	int fd;
+
+	need_icount();
+	need_pool_2m(TOUCH);
+	gm_need_source(&gm_sources[source], TOUCH);
+	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
+	f = gm_create_from(g->vm, &gm_sources[source], TOUCH, 0);
+	ours = cost_fallocate(f.fd);
+	gm_assert_eq(gm_held(&f), TOUCH);
+	gm_close(&f);
+	gm_vm_free(g);
+
+	fd = memfd_create("hugetlb", MFD_HUGETLB | MFD_HUGE_2MB);
+	gm_assert_ok(ftruncate(fd, TOUCH));
+	hugetlb = cost_fallocate(fd);
+	gm_assert_ok(close(fd));
+	assert_like_hugetlb(ours, hugetlb);
+	gm_pool_resize(GM_2M, 0);
+}
+
+static void fallocate_hugepage_2m(void)
+{
+	fallocate_against_hugetlb(GM_SRC_THP_2M);
+}
+
+static void fallocate_hugetlb_2m(void)
+{
+	fallocate_against_hugetlb(GM_SRC_HTLB_2M);
+}
+
+static struct gm_cycle cost_cycle(unsigned int source, u64 size, u64 at, u64 off, u64 len,
+				  unsigned int frames)
+{
+	struct gm_cycle c;
+	struct gm_give s;
+
+	gm_give_open(&s, &gm_sources[source], size, at);
+	c = gm_cost_cycle(&s, off, len, frames);
+	gm_assert_eq(gm_held(&s.f), s.len);
+	gm_give_close(&s);
+	return c;
+}
+
+#define OFF	(5 * GM_PAGE)
+
+static void note_cycle(const char *what, struct gm_cycle c)
+{
+	gm_note("%s: first %lu, then %lu instructions", what, (unsigned long)c.first,
+		(unsigned long)c.next);
+}
+
+/* One page back and forth: at most 0.40 of what it takes in 7.3. */
+static void page_cycle(unsigned int source, u64 size)
+{
+	struct gm_cycle stock, small, huge;
+	u64 block = gm_sources[source].block;
+
+	need_icount();
+	gm_need_source(&gm_sources[source], size);
+	stock = cost_cycle(GM_SRC_4K, GM_2M, 0, OFF, GM_PAGE, 0);
+	small = cost_cycle(source, size, 0, OFF, GM_PAGE, 0);
+	note_cycle("as in 7.3", stock);
+	note_cycle("in place", small);
+	gm_note("%lu %% of 7.3", (unsigned long)percent(small.next, stock.next));
+	if (block >= GM_1G)
+		note_cycle("while the guest touches 64 frames beside it",
+			   cost_cycle(source, size, 0, OFF, GM_PAGE, 64));
+	gm_assert_le(100 * small.next, 40 * stock.next);
+
+	/* A pool has no terabyte to reserve. */
+	if (gm_sources[source].flags & GM_HUGETLB)
+		return;
+	huge = cost_cycle(source, HUGE_FILE, HUGE_FILE / 2, OFF, GM_PAGE, 0);
+	note_cycle("in a file of 1 TiB", huge);
+	gm_assert_le(100 * huge.next, 40 * stock.next);
+	gm_assert_le(100 * huge.next, 105 * small.next);
+	gm_assert_le(100 * small.next, 105 * huge.next);
+}
+
+static void page_hugepage_2m(void)
+{
+	page_cycle(GM_SRC_THP_2M, SMALL_FILE);
+}
+
+static void page_hugetlb_2m(void)
+{
+	need_pool_2m(SMALL_FILE);
+	page_cycle(GM_SRC_HTLB_2M, SMALL_FILE);
+	gm_pool_resize(GM_2M, 0);
+}
+
+static void page_hugetlb_1g(void)
+{
+	page_cycle(GM_SRC_HTLB_1G, GM_1G);
+}
+
+static void page_hugepage_1g(void)
+{
+	page_cycle(GM_SRC_THP_1G, GM_1G);
+}
+
+/* 2 MiB back and forth, each page touched by both: a tenth. */
+static void range_cycle(unsigned int source, u64 size)
+{
+	struct gm_cycle stock, ours;
+
+	need_icount();
+	gm_need_source(&gm_sources[source], size);
+	stock = cost_cycle(GM_SRC_4K, GM_2M, 0, 0, GM_2M, 0);
+	ours = cost_cycle(source, size, 0, 0, GM_2M, 0);
+	note_cycle("as in 7.3", stock);
+	note_cycle("in place", ours);
+	gm_note("%lu %% of 7.3", (unsigned long)percent(ours.next, stock.next));
+	gm_assert_le(10 * ours.next, stock.next);
+}
+
+static void range_hugepage_2m(void)
+{
+	range_cycle(GM_SRC_THP_2M, SMALL_FILE);
+}
+
+static void range_hugetlb_1g(void)
+{
+	range_cycle(GM_SRC_HTLB_1G, GM_1G);
+}
+
+/* Nobody has touched it: one run of the attribute, whatever its length. */
+static void attributes_16g(void)
+{
+	const u64 len = 16 * GM_1G;
+	struct gm_give s = { .in_place = true };
+	u64 cost;
+
+	need_icount();
+	s.g = gm_vm_create(GM_SWP, 1, 0);
+	s.f = gm_create_from(s.g->vm, &gm_sources[GM_SRC_THP_2M], len, GM_MMAP);
+	gm_slot(s.g, &s.f, GM_GPA, len, 0, NULL);
+	cost = gm_cost_attributes(&s, len);
+	gm_note("%lu instructions", (unsigned long)cost);
+	gm_assert_le(cost, 20000);
+	gm_assert_eq(gm_held(&s.f), 0);
+	gm_close(&s.f);
+	gm_vm_free(s.g);
+}
+
+static const struct gm_case cases[] = {
+	{ "touch_hugepage_2m", touch_hugepage_2m },
+	{ "touch_hugetlb_2m", touch_hugetlb_2m },
+	{ "fallocate_hugepage_2m", fallocate_hugepage_2m },
+	{ "fallocate_hugetlb_2m", fallocate_hugetlb_2m },
+	{ "page_hugepage_2m", page_hugepage_2m },
+	{ "page_hugetlb_2m", page_hugetlb_2m },
+	{ "page_hugetlb_1g", page_hugetlb_1g },
+	{ "page_hugepage_1g", page_hugepage_1g },
+	{ "range_hugepage_2m", range_hugepage_2m },
+	{ "range_hugetlb_1g", range_hugetlb_1g },
+	{ "attributes_16g", attributes_16g },
+};
+
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 0);
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What things cost in instructions, of host and guest together: the TSC's ticks
+ * under -icount shift=0, and nothing otherwise.
+ */
+#include "gmem_test.h"
+
+#define LOOPS	10000
+#define CYCLES	8
+#define SEED	41
+
+bool gm_icount(void)
+{
+	u64 before, n = LOOPS;
+
+	before = rdtsc();
+	asm volatile("1: dec %0; jnz 1b" : "+r" (n));
+	before = rdtsc() - before;
+	/* Two instructions a loop; a timer's interrupt may come in between. */
+	return before >= 2 * LOOPS && before < 20 * LOOPS;
+}
+
+u64 gm_cost_touch(struct gm_vm *g, u64 len)
+{
+	u64 before;
+
+	gm_map(g, GM_GPA, len);
+	before = rdtsc();
+	gm_guest_touch(g, 0, len, GM_PAGE, SEED);
+	return rdtsc() - before;
+}
+
+void gm_give_open(struct gm_give *s, const struct gm_source *src, u64 size, u64 at)
+{
+	u64 part = src->block > GM_2M ? src->block : GM_2M;
+	u64 slot = size > GM_GIVE_SLOT ? GM_GIVE_SLOT : size;
+
+	s->g = gm_vm_create(GM_SWP, 1, 0);
+	s->at = at;
+	s->len = part;
+	s->in_place = src->cap;
+	if (s->in_place) {
+		s->f = gm_create_from(s->g->vm, src, size, GM_MMAP);
+		s->mem = gm_mmap(&s->f, at, part);
+		gm_slot(s->g, &s->f, GM_GPA, slot, 0, NULL);
+		gm_assert(!src->by_fallocate || !gm_populate(&s->f, at, part),
+			  "fallocate: %s", strerror(errno));
+	} else {
+		/* As 7.3 has it: private memory in the file, shared memory beside it. */
+		s->f = gm_create(s->g->vm, size, 0);
+		s->mem = mmap(NULL, part, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		gm_assert(s->mem != MAP_FAILED, "mmap: %s", strerror(errno));
+		gm_assert_eq(at, 0);
+		gm_slot(s->g, &s->f, GM_GPA, part, 0, s->mem);
+		vm_mem_set_private(s->g->vm, GM_GPA, part);
+	}
+	gm_map(s->g, GM_GPA + at, part);
+	gm_guest_touch(s->g, at, part, GM_PAGE, SEED);
+}
+
+void gm_give_close(struct gm_give *s)
+{
+	gm_assert_ok(munmap(s->mem, s->len));
+	gm_close(&s->f);
+	gm_vm_free(s->g);
+}
+
+void gm_give(struct gm_give *s, u64 off, u64 len, bool private)
+{
+	struct kvm_memory_attributes2 a = {
+		.offset		= s->at + off,
+		.size		= len,
+		.attributes	= private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+
+	if (s->in_place) {
+		gm_assert_ok(ioctl(s->f.fd, KVM_SET_MEMORY_ATTRIBUTES2, &a));
+		return;
+	}
+	vm_set_memory_attributes(s->g->vm, GM_GPA + off, len, a.attributes);
+	if (private)
+		gm_assert_ok(madvise(s->mem + off, len, MADV_DONTNEED));
+	else
+		gm_assert_ok(gm_punch(&s->f, off, len));
+}
+
+/* To the host, which writes to each page, and back to the guest, which does. */
+static u64 cycle(struct gm_give *s, u64 off, u64 len, unsigned int frames)
+{
+	u64 before = rdtsc(), i;
+
+	gm_give(s, off, len, false);
+	for (i = 0; i < len; i += GM_PAGE)
+		*(volatile u64 *)(s->mem + off + i) = SEED + i;
+	if (frames)
+		gm_guest_touch(s->g, s->at + GM_2M, frames * GM_2M, GM_2M, SEED);
+	gm_give(s, off, len, true);
+	gm_guest_touch(s->g, s->at + off, len, GM_PAGE, SEED);
+	return rdtsc() - before;
+}
+
+struct gm_cycle gm_cost_cycle(struct gm_give *s, u64 off, u64 len, unsigned int frames)
+{
+	struct gm_cycle c = { .first = cycle(s, off, len, frames) };
+	unsigned int i;
+
+	for (i = 0; i < CYCLES; i++)
+		c.next += cycle(s, off, len, frames);
+	c.next /= CYCLES;
+	return c;
+}
+
+u64 gm_cost_attributes(struct gm_give *s, u64 len)
+{
+	u64 before = rdtsc();
+
+	gm_give(s, 0, len, false);
+	return rdtsc() - before;
+}
