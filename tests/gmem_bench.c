@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What it costs a guest to touch its memory page by page, and what that memory
- * costs the host: one "key=value ..." line per kind of memory.
+ * costs the host; what it costs to give memory to the host and back: one
+ * "key=value ..." line per kind of memory.
  *
  * Instructions are the TSC's, so they mean something under -icount shift=0 only.
  * Boot with nokaslr: references are read from struct page through /proc/kcore.
@@ -32,6 +33,18 @@ static const struct kind kinds[] = {
 	{ "vm-hugetlb-2m", 0, GM_2M, false },
 };
 
+/* Memory that changes hands, by the source of its blocks. */
+static const struct {
+	const char *name;
+	unsigned int source;
+	uint64_t size;
+} gives[] = {
+	{ "give-7.3", GM_SRC_4K, GM_2M },
+	{ "give-2m", GM_SRC_THP_2M, GM_2M },
+	{ "give-hugetlb-2m", GM_SRC_HTLB_2M, GM_2M },
+	{ "give-1g", GM_SRC_HTLB_1G, GM_1G },
+};
+
 static void usage(const char *name)
 {
 	size_t i;
@@ -39,6 +52,8 @@ static void usage(const char *name)
 	printf("Usage: %s [--mib N] KIND...\nKinds:", name);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		printf(" %s", kinds[i].name);
+	for (i = 0; i < ARRAY_SIZE(gives); i++)
+		printf(" %s", gives[i].name);
 	printf("\n");
 }
 
@@ -190,10 +205,82 @@ static void measure(const struct kind *k, uint64_t bytes)
 		gm_pool_resize(k->block, 0);
 }
 
+#define UNTOUCHED	(16 * GM_1G)
+
+/* The state of 16 GiB that nobody has touched. */
+static uint64_t cost_untouched(const struct gm_source *src)
+{
+	struct gm_give s = { .in_place = src->cap };
+	/* A pool would have to reserve it. */
+	uint64_t flags = src->cap ? GM_MMAP | GM_HUGEPAGE | GM_HUGE_2M : 0;
+	uint64_t cost;
+
+	s.g = gm_vm_create(GM_SWP, 1, 0);
+	s.f = gm_create(s.g->vm, UNTOUCHED, flags);
+	gm_slot(s.g, &s.f, GM_GPA, UNTOUCHED, 0, NULL);
+	if (s.in_place) {
+		cost = gm_cost_attributes(&s, UNTOUCHED);
+	} else {
+		cost = rdtsc();
+		vm_mem_set_private(s.g->vm, GM_GPA, UNTOUCHED);
+		cost = rdtsc() - cost;
+	}
+	gm_close(&s.f);
+	gm_vm_free(s.g);
+	return cost;
+}
+
+static void measure_give(const char *name, const struct gm_source *src, uint64_t size)
+{
+	bool pool = src->flags & GM_HUGETLB;
+	struct gm_cycle page, range;
+	struct gm_give s;
+	long held, free_kb;
+
+	if (pool && gm_pool_resize(src->block, 1) < 1) {
+		printf("kind=%s error=pool\n", name);
+		return;
+	}
+	gm_give_open(&s, src, size, 0);
+	page = gm_cost_cycle(&s, GM_PAGE, GM_PAGE, 0);
+	range = gm_cost_cycle(&s, 0, GM_2M, 0);
+	/* Half of it shared, and touched by both. */
+	free_kb = gm_meminfo("MemFree");
+	gm_give(&s, 0, GM_2M / 2, false);
+	gm_host_fill(s.mem, 0, GM_2M / 2, SEED);
+	free_kb -= gm_meminfo("MemFree");
+	held = s.in_place ? (long)gm_held(&s.f) >> 10 : (long)(GM_2M >> 10) + free_kb;
+	gm_give_close(&s);
+	if (pool)
+		gm_pool_resize(src->block, 0);
+	printf("kind=%s page=%lu page_first=%lu range=%lu untouched=%lu held_kb=%ld\n", name,
+	       (unsigned long)page.next, (unsigned long)page.first,
+	       (unsigned long)range.next, (unsigned long)cost_untouched(src), held);
+	fflush(stdout);
+}
+
+static bool measure_kind(const char *name, uint64_t bytes)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (!strcmp(name, kinds[i].name)) {
+			measure(&kinds[i], bytes);
+			return true;
+		}
+	}
+	for (i = 0; i < ARRAY_SIZE(gives); i++) {
+		if (!strcmp(name, gives[i].name)) {
+			measure_give(name, &gm_sources[gives[i].source], gives[i].size);
+			return true;
+		}
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t mib = 1024;
-	size_t i;
 	int a;
 
 	gm_mount_all();
@@ -202,15 +289,10 @@ int main(int argc, char **argv)
 			mib = strtoul(argv[++a], NULL, 0);
 			continue;
 		}
-		for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-			if (!strcmp(argv[a], kinds[i].name))
-				break;
-		}
-		if (i == ARRAY_SIZE(kinds)) {
+		if (!measure_kind(argv[a], mib << 20)) {
 			usage(argv[0]);
 			return strcmp(argv[a], "--help") ? 2 : 0;
 		}
-		measure(&kinds[i], mib << 20);
 	}
 	if (argc == 1)
 		usage(argv[0]);

@@ -97,59 +97,72 @@ bool gmem_attr_run(struct gmem_inode *gi, pgoff_t index, struct gmem_run *run)
  * @start: first index
  * @end: index behind the last one
  * @private: state to be set
- * @mas: for gmem_attr_commit() or mas_destroy()
- *
- * The range is extended over neighbours that have that state already.
+ * @change: for gmem_attr_commit(), or for mas_destroy() of its mas
  *
  * Context: invalidate_lock held exclusively until the end.
- * Return: 0 or -ENOMEM.
+ * Return: 0, also if nothing changes; or -ENOMEM.
  */
 int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-		      bool private, struct ma_state *mas)
+		      bool private, struct gmem_attr_change *change)
 {
+	MA_STATE(mas, &gi->attrs, start, start);
 	pgoff_t first = start, last = end - 1;
-	struct gmem_run run;
+	struct ma_state left;
+	bool state;
 
 	gmem_assert_held_write(gi);
 
-	if (start && gmem_attr_run(gi, start - 1, &run) == private)
-		first = run.start;
-	if (end < gmem_nr_pages(gi) && gmem_attr_run(gi, end, &run) == private)
-		last = run.end - 1;
+	change->private = private;
+	change->nr = 0;
 
-	mas_init(mas, &gi->attrs, first);
-	mas_set_range(mas, first, last);
-	return mas_preallocate(mas, gmem_attr_entry(private), GMEM_GFP);
+	rcu_read_lock();
+	state = xa_to_value(mas_walk(&mas));
+	if (state == private) {
+		first = mas.index;
+	} else if (start && mas.index == start) {
+		left = mas;
+		mas_prev(&left, 0);
+		first = left.index;
+	}
+
+	/* What begins where a run ends has the other state. */
+	for (;; state = !state) {
+		if (state != private)
+			change->nr += min(mas.last + 1, end) - max(mas.index, start);
+		if (mas.last + 1 >= end)
+			break;
+		mas_next(&mas, ULONG_MAX);
+	}
+
+	if (state != private && mas.last + 1 == end && end < gmem_nr_pages(gi)) {
+		mas_next(&mas, ULONG_MAX);
+		state = private;
+	}
+	if (state == private)
+		last = mas.last;
+	rcu_read_unlock();
+
+	if (!change->nr)
+		return 0;
+
+	mas_init(&change->mas, &gi->attrs, first);
+	mas_set_range(&change->mas, first, last);
+	return mas_preallocate(&change->mas, gmem_attr_entry(private), GMEM_GFP);
 }
 
 /**
  * gmem_attr_commit - change the state of a range
  * @gi: inode
- * @start: first index
- * @end: index behind the last one
- * @private: new state
- * @mas: from gmem_attr_prepare() with the same arguments
+ * @change: from gmem_attr_prepare(), with something to change
  *
  * Allocates nothing and cannot fail.
  */
-void gmem_attr_commit(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-		      bool private, struct ma_state *mas)
+void gmem_attr_commit(struct gmem_inode *gi, struct gmem_attr_change *change)
 {
-	struct gmem_run run;
-	pgoff_t index;
-
 	gmem_assert_held_write(gi);
 
-	for (index = start; index < end; index = run.end) {
-		if (gmem_attr_run(gi, index, &run) == private)
-			continue;
-		if (private)
-			gi->nr_private += min(run.end, end) - index;
-		else
-			gi->nr_private -= min(run.end, end) - index;
-	}
-
-	mas_store_prealloc(mas, gmem_attr_entry(private));
+	gi->nr_private += change->private ? change->nr : -change->nr;
+	mas_store_prealloc(&change->mas, gmem_attr_entry(change->private));
 }
 
 /**

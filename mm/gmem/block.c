@@ -212,17 +212,37 @@ static void gmem_destroy_block(struct gmem_block *block)
 	kfree_rcu(block, rcu);
 }
 
+/**
+ * gmem_store_range - one entry for a range of keys, all or nothing
+ * @xa: array, empty there
+ * @first: key
+ * @last: key
+ * @entry: what to store
+ * @gfp: for its nodes
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gmem_store_range(struct xarray *xa, unsigned long first, unsigned long last,
+		     void *entry, gfp_t gfp)
+{
+	int err;
+
+	/* xa_store_range() would make room for the largest aligned range. */
+	if (first == last)
+		return xa_err(xa_store(xa, first, entry, gfp));
+
+	err = xa_err(xa_store_range(xa, first, last, entry, gfp));
+	if (err)
+		xa_store_range(xa, first, last, NULL, gfp);
+	return err;
+}
+
 static int gmem_store_block(struct gmem_inode *gi, struct gmem_block *block)
 {
 	unsigned long first = gmem_key(block->index);
 	unsigned long last = first + gmem_nr_chunks(block->order) - 1;
-	int err;
 
-	err = xa_err(xa_store_range(&gi->blocks, first, last, block,
-				    GMEM_GFP));
-	if (err)
-		xa_store_range(&gi->blocks, first, last, NULL, GFP_KERNEL);
-	return err;
+	return gmem_store_range(&gi->blocks, first, last, block, GMEM_GFP);
 }
 
 static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
@@ -383,7 +403,11 @@ bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 
 	for (start = *index; start < end; start = (key + 1) << GMEM_CHUNK_ORDER) {
 		key = gmem_key(start);
-		entry = xa_find(&gi->blocks, &key, gmem_key(end - 1), XA_PRESENT);
+		/* Half as long as the search, and mostly it is there. */
+		entry = xa_load(&gi->blocks, key);
+		if (!entry)
+			entry = xa_find(&gi->blocks, &key, gmem_key(end - 1),
+					XA_PRESENT);
 		if (!entry)
 			return false;
 

@@ -30,20 +30,24 @@
  */
 #define GMEM_BUSY_RETRIES	4
 
-/* The block at an index decides how far a stale order could reach. */
-static void gmem_widen(struct gmem_inode *gi, pgoff_t index,
-		       struct gmem_range *range)
+/*
+ * The block at an index decides how far a stale order could reach. Returns the
+ * index behind the block.
+ */
+static pgoff_t gmem_widen(struct gmem_inode *gi, pgoff_t index,
+			  struct gmem_range *range)
 {
 	struct gmem_backing b;
 	pgoff_t start, end;
 
 	if (!gmem_lookup(gi, index, &b) || !b.block)
-		return;
+		return index + 1;
 
 	start = b.block->index;
 	end = start + gmem_block_pages(b.block);
 	range->window_start = min(range->window_start, start);
 	range->window_end = max(range->window_end, end);
+	return end;
 }
 
 /**
@@ -73,8 +77,8 @@ int gmem_prepare_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		.filter		= filter,
 	};
 	/* Blocks inside the range do not reach out of it. */
-	gmem_widen(gi, start, range);
-	gmem_widen(gi, end - 1, range);
+	if (gmem_widen(gi, start, range) < end)
+		gmem_widen(gi, end - 1, range);
 
 	list_for_each_entry(view, &gi->views, entry) {
 		err = view->ops->prepare(view, range);
@@ -229,15 +233,6 @@ int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 	return err;
 }
 
-/* Is all of a range private, or all of it shared? */
-static bool gmem_is_uniform(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-			    bool private)
-{
-	struct gmem_run run;
-
-	return gmem_attr_run(gi, start, &run) == private && run.end >= end;
-}
-
 static void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 {
 	pgoff_t index = start;
@@ -257,18 +252,15 @@ static void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 			    bool private, pgoff_t *busy)
 {
-	MA_STATE(mas, &gi->attrs, start, end - 1);
 	/* Only what changes is unmapped: a TDX guest loses what it had there. */
 	enum gmem_state filter = private ? GMEM_SHARED : GMEM_PRIVATE;
+	struct gmem_attr_change change;
 	struct gmem_range range;
 	int err;
 
 	*busy = start;
-	if (gmem_is_uniform(gi, start, end, private))
-		return 0;
-
-	err = gmem_attr_prepare(gi, start, end, private, &mas);
-	if (err)
+	err = gmem_attr_prepare(gi, start, end, private, &change);
+	if (err || !change.nr)
 		return err;
 
 	err = gmem_prepare_range(gi, start, end, filter, &range);
@@ -283,7 +275,7 @@ static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		gmem_begin_range(gi, &range);
 		if (!private)
 			gmem_make_shared(gi, start, end);
-		gmem_attr_commit(gi, start, end, private, &mas);
+		gmem_attr_commit(gi, &change);
 		if (private)
 			gmem_withdraw_frozen(gi, start, end);
 		atomic_long_inc(&gi->conversions);
@@ -292,7 +284,7 @@ static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 	gmem_end_range(gi, &range);
 out:
 	if (err)
-		mas_destroy(&mas);
+		mas_destroy(&change.mas);
 	return err;
 }
 

@@ -42,14 +42,8 @@ int gmem_register_block(struct gmem_block *block)
 {
 	unsigned long first = gmem_registry_key(block->pfn);
 	unsigned long last = first + gmem_nr_chunks(block->order) - 1;
-	void *old;
 
-	old = xa_store_range(&gmem_registry, first, last, block, GFP_KERNEL);
-	if (!xa_err(old))
-		return 0;
-
-	xa_store_range(&gmem_registry, first, last, NULL, GFP_KERNEL);
-	return xa_err(old);
+	return gmem_store_range(&gmem_registry, first, last, block, GFP_KERNEL);
 }
 
 /**

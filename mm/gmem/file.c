@@ -79,65 +79,83 @@ long gmem_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_fallocate, "kvm");
 
-/* Pages of one vmemmap page: what publishing one of them has paid for. */
-#define GMEM_AROUND	(PAGE_SIZE / sizeof(struct page))
+/* What publishing one of them has paid for. */
+#define GMEM_AROUND	GMEM_VMEMMAP_PAGES
 
 /*
  * Map the shared neighbours of a page that was just mapped, as far as that
  * allocates nothing: present, under the same vmemmap page and page table.
  */
-static void gmem_fault_around(struct gmem_inode *gi, struct vm_fault *vmf)
+static void gmem_fault_around(struct gmem_inode *gi, struct vm_fault *vmf,
+			      const struct gmem_run *run)
 {
+	struct page *pages[GMEM_AROUND] = { };
 	struct vm_area_struct *vma = vmf->vma;
 	pgoff_t delta = (vmf->address & ~PMD_MASK) >> PAGE_SHIFT;
 	pgoff_t first = vmf->pgoff - min(delta, vmf->pgoff - vma->vm_pgoff);
 	pgoff_t end = min(vmf->pgoff - delta + PTRS_PER_PTE,
 			  vma->vm_pgoff + vma_pages(vma));
+	struct vm_fault around = { .vma = vma, .address = vmf->address };
+	unsigned long address, i, nr, mapped = 0;
 	struct gmem_backing b;
-	struct gmem_run run;
+	spinlock_t *ptl;
 	pgoff_t index;
+	pte_t *pte;
 
-	gmem_attr_run(gi, vmf->pgoff, &run);
-	first = max3(first, run.start, round_down(vmf->pgoff, GMEM_AROUND));
-	end = min3(end, run.end, round_down(vmf->pgoff, GMEM_AROUND) + GMEM_AROUND);
+	first = max3(first, run->start, round_down(vmf->pgoff, GMEM_AROUND));
+	end = min3(end, run->end, round_down(vmf->pgoff, GMEM_AROUND) + GMEM_AROUND);
+	if (end - first == 1)
+		return;
 
-	for (index = first; index < end; index++) {
-		struct vm_fault around = {
-			.vma		= vma,
-			.pgoff		= index,
-			.address	= vmf->address -
-					  ((vmf->pgoff - index) << PAGE_SHIFT),
-		};
-
-		if (index == vmf->pgoff || !gmem_lookup(gi, index, &b) ||
-		    gmem_is_poisoned(&b) || gmem_publish(gi, index, &b))
+	for (index = first; gmem_next_present(gi, &index, end, &b, &nr); index += nr) {
+		if (gmem_publish(gi, index, &b, nr))
 			continue;
-		vmf_insert_page_mkwrite(&around, b.page, false);
+		for (i = 0; i < nr; i++, b.page++) {
+			if (!gmem_is_poisoned(&b))
+				pages[index - first + i] = b.page;
+		}
 	}
+
+	address = vmf->address - ((vmf->pgoff - first) << PAGE_SHIFT);
+	pte = pte_offset_map_lock(vma->vm_mm, vmf->pmd, address, &ptl);
+	if (!pte)
+		return;
+
+	for (i = 0; i < end - first; i++, address += PAGE_SIZE) {
+		around.pte = pte + i;
+		if (!pages[i] || !pte_none(ptep_get(around.pte)))
+			continue;
+		get_page(pages[i]);
+		set_pte_range(&around, page_folio(pages[i]), pages[i], 1, address);
+		mapped++;
+	}
+	add_mm_counter(vma->vm_mm, MM_FILEPAGES, mapped);
+	pte_unmap_unlock(pte, ptl);
 }
 
 static vm_fault_t gmem_fault_locked(struct gmem_inode *gi, struct vm_fault *vmf)
 {
 	struct gmem_backing b;
+	struct gmem_run run;
 	vm_fault_t ret;
 	int err;
 
 	if (vmf->pgoff >= i_size_read(&gi->inode) >> PAGE_SHIFT ||
-	    gmem_is_private(&gi->inode, vmf->pgoff))
+	    gmem_attr_run(gi, vmf->pgoff, &run))
 		return VM_FAULT_SIGBUS;
 
 	err = gmem_populate(gi, vmf->pgoff, 0, &b);
 	if (!err && gmem_is_poisoned(&b))
 		return VM_FAULT_HWPOISON;
 	if (!err)
-		err = gmem_publish(gi, vmf->pgoff, &b);
+		err = gmem_publish(gi, vmf->pgoff, &b, 1);
 
 	switch (err) {
 	case 0:
 		ret = vmf_insert_page_mkwrite(vmf, b.page,
 					      vmf->flags & FAULT_FLAG_WRITE);
 		if (ret == VM_FAULT_NOPAGE)
-			gmem_fault_around(gi, vmf);
+			gmem_fault_around(gi, vmf, &run);
 		return ret;
 	case -EINTR:
 		/* A fatal signal is taken before the access is tried again. */

@@ -16,6 +16,8 @@ struct obj_cgroup;
 
 #define GMEM_CHUNK_ORDER	PMD_ORDER
 #define GMEM_CHUNK_PAGES	BIT(GMEM_CHUNK_ORDER)
+/* Pages whose struct pages fill a page of the vmemmap. */
+#define GMEM_VMEMMAP_PAGES	(PAGE_SIZE / sizeof(struct page))
 
 /*
  * For records of ours. A cgroup at its limit means -ENOMEM, not that somebody
@@ -241,6 +243,8 @@ void gmem_walk_inodes(gmem_inode_fn fn, void *arg);
 void gmem_block_init(void);
 struct mutex *gmem_slot_mutex(struct gmem_inode *gi, pgoff_t index);
 bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
+int gmem_store_range(struct xarray *xa, unsigned long first, unsigned long last,
+		     void *entry, gfp_t gfp);
 int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b);
 bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
@@ -278,10 +282,21 @@ struct gmem_run {
 int gmem_attr_setup(struct gmem_inode *gi);
 void gmem_attr_destroy(struct gmem_inode *gi);
 bool gmem_attr_run(struct gmem_inode *gi, pgoff_t index, struct gmem_run *run);
+/**
+ * struct gmem_attr_change - a change of state that cannot fail any more
+ * @mas: the range, with those neighbours that it becomes one run with, and memory
+ * @private: new state
+ * @nr: indices that change. If none does, there is nothing to undo or to do.
+ */
+struct gmem_attr_change {
+	struct ma_state mas;
+	bool private;
+	unsigned long nr;
+};
+
 int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-		      bool private, struct ma_state *mas);
-void gmem_attr_commit(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
-		      bool private, struct ma_state *mas);
+		      bool private, struct gmem_attr_change *change);
+void gmem_attr_commit(struct gmem_inode *gi, struct gmem_attr_change *change);
 unsigned int gmem_run_order(const struct gmem_run *run, pgoff_t index,
 			    unsigned int order);
 
@@ -289,7 +304,8 @@ unsigned int gmem_run_order(const struct gmem_run *run, pgoff_t index,
 void gmem_freeze_fields(struct page *page, struct gmem_inode *gi);
 void gmem_dissolve(struct gmem_block *block);
 void gmem_mark_poison(struct gmem_block *block);
-int gmem_publish(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
+int gmem_publish(struct gmem_inode *gi, pgoff_t index,
+		 const struct gmem_backing *b, unsigned long nr);
 int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		     pgoff_t *busy);
 void gmem_withdraw_frozen(struct gmem_inode *gi, pgoff_t start, pgoff_t end);

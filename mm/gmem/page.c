@@ -122,29 +122,33 @@ static void gmem_make_live(struct gmem_inode *gi, pgoff_t index,
 }
 
 /**
- * gmem_publish - make the struct page of a shared page live
+ * gmem_publish - make the struct pages of shared pages live
  * @gi: inode
- * @index: in pages, shared
+ * @index: of the first, in pages
  * @b: its backing
+ * @nr: number of pages, adjacent in the backing and under one vmemmap page.
+ *	Poisoned ones are left out, unless there is only one.
  *
  * Context: invalidate_lock held; takes the slot mutex. May sleep.
  * Return: 0, or -ENOMEM if there is no memory for the records or the vmemmap
  * that a live page needs.
  */
-int gmem_publish(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
+int gmem_publish(struct gmem_inode *gi, pgoff_t index,
+		 const struct gmem_backing *b, unsigned long nr)
 {
 	struct mutex *lock = gmem_slot_mutex(gi, index);
+	struct gmem_backing at = *b;
+	unsigned long i;
 	int err = 0;
 
 	gmem_assert_held(gi);
+	VM_WARN_ON_ONCE(page_to_pfn(b->page) / GMEM_VMEMMAP_PAGES !=
+			(page_to_pfn(b->page) + nr - 1) / GMEM_VMEMMAP_PAGES);
 
-	if (gmem_is_live(b->page))
+	if (nr == 1 && gmem_is_live(b->page))
 		return 0;
 
 	mutex_lock(lock);
-	if (gmem_is_live(b->page))
-		goto unlock;
-
 	if (b->block) {
 		unsigned long offset = gmem_block_offset(b);
 
@@ -161,8 +165,12 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
 		}
 	}
 
-	gmem_make_live(gi, index, b->page);
-	gmem_set_live(gi, index, b, true);
+	for (i = 0; i < nr; i++, at.page++) {
+		if (gmem_is_live(at.page) || (nr > 1 && gmem_is_poisoned(&at)))
+			continue;
+		gmem_make_live(gi, index + i, at.page);
+		gmem_set_live(gi, index + i, &at, true);
+	}
 unlock:
 	mutex_unlock(lock);
 	return err;

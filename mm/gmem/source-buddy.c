@@ -24,8 +24,23 @@
  */
 #define GMEM_HEADROOM	SZ_2M
 
+/* Is no limit near? Only then charging can go without the headroom. */
+static bool gmem_has_headroom(struct obj_cgroup *objcg, unsigned long bytes)
+{
+	unsigned long nr = (bytes + GMEM_HEADROOM) >> PAGE_SHIFT;
+	struct mem_cgroup *memcg;
+
+	guard(rcu)();
+	for (memcg = obj_cgroup_memcg(objcg); memcg; memcg = parent_mem_cgroup(memcg)) {
+		if (page_counter_read(&memcg->memory) + nr > READ_ONCE(memcg->memory.max))
+			return false;
+	}
+	return true;
+}
+
 static int gmem_charge(struct obj_cgroup *objcg, unsigned int order)
 {
+	unsigned long bytes = PAGE_SIZE << order, headroom;
 	/* A limit is for the caller to deal with: nobody is killed for it. */
 	gfp_t gfp = GFP_KERNEL | (order ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL);
 	int err;
@@ -33,9 +48,10 @@ static int gmem_charge(struct obj_cgroup *objcg, unsigned int order)
 	if (!objcg)
 		return 0;
 
-	err = obj_cgroup_charge(objcg, gfp, (PAGE_SIZE << order) + GMEM_HEADROOM);
-	if (!err)
-		obj_cgroup_uncharge(objcg, GMEM_HEADROOM);
+	headroom = gmem_has_headroom(objcg, bytes) ? 0 : GMEM_HEADROOM;
+	err = obj_cgroup_charge(objcg, gfp, bytes + headroom);
+	if (!err && headroom)
+		obj_cgroup_uncharge(objcg, headroom);
 	return err;
 }
 

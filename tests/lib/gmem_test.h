@@ -311,15 +311,16 @@ u64 gm_cost_touch(struct gm_vm *g, u64 len);
 #define GM_GIVE_SLOT	(1016 * GM_1G)
 
 /*
- * Memory that host and guest give each other: in place if the source has blocks,
- * else as 7.3 has it, from a file to anonymous memory. One block from at on, or
- * 2 MiB, is mapped by the host at mem and was touched by the guest.
+ * Memory that host and guest give each other: in place if the source has huge
+ * blocks, else as 7.3 has it, from a guest_memfd to a memfd. One block from at on,
+ * or 2 MiB, is mapped by the host at mem and was touched by the guest.
  */
 struct gm_give {
 	struct gm_vm *g;
 	struct gm_file f;
 	bool in_place;
 	char *mem;
+	int memfd;	/* of 7.3's shared memory */
 	u64 at;
 	u64 len;
 };
@@ -330,7 +331,7 @@ void gm_give(struct gm_give *s, u64 off, u64 len, bool private);
 
 struct gm_cycle {
 	u64 first;	/* dissolves the block */
-	u64 next;	/* mean of those after it */
+	u64 next;	/* median of those after it: the timer ticks in some */
 };
 
 /*

@@ -25,11 +25,17 @@
  * @view: what mm/gmem knows of it
  * @kvm: reference held until release
  * @bindings: memslot by index
+ * @hint: the memslot that was last looked for, or NULL
+ * @open: between prepare() and invalidate_end() of a range that is bound;
+ *
+ * The last two are protected by invalidate_lock held exclusively.
  */
 struct kvm_gmem_view {
 	struct gmem_view view;
 	struct kvm *kvm;
 	struct xarray bindings;
+	struct kvm_memory_slot *hint;
+	bool open;
 };
 
 static struct kvm_gmem_view *to_kvm_gmem_view(struct gmem_view *view)
@@ -45,6 +51,12 @@ static struct kvm_gmem_view *kvm_gmem_file_view(struct file *file)
 static pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	return gfn - slot->base_gfn + slot->gmem.pgoff;
+}
+
+/* The index behind the last one that a memslot maps. */
+static pgoff_t kvm_gmem_slot_end(const struct kvm_memory_slot *slot)
+{
+	return slot->gmem.pgoff + slot->npages;
 }
 
 /*
@@ -68,6 +80,18 @@ static struct kvm_memory_slot *kvm_gmem_next_slot(struct kvm_gmem_view *v,
 	return slot;
 }
 
+/* The same for the first one, by those who take ranges away. */
+static struct kvm_memory_slot *kvm_gmem_first_slot(struct kvm_gmem_view *v,
+						   unsigned long *index,
+						   unsigned long last)
+{
+	struct kvm_memory_slot *slot = v->hint;
+
+	if (!slot || *index < slot->gmem.pgoff || *index >= kvm_gmem_slot_end(slot))
+		v->hint = kvm_gmem_next_slot(v, NULL, index, last);
+	return v->hint;
+}
+
 static void kvm_gmem_gfn_range(struct kvm_memory_slot *slot, pgoff_t start,
 			       pgoff_t end, struct kvm_gfn_range *range)
 {
@@ -85,20 +109,22 @@ static int kvm_gmem_prepare(struct gmem_view *view, const struct gmem_range *r)
 {
 	struct kvm_gmem_view *v = to_kvm_gmem_view(view);
 	unsigned long index = r->window_start;
-	struct kvm_memory_slot *slot = NULL;
+	struct kvm_memory_slot *slot;
 	struct kvm_gfn_range range;
-	bool open = false;
 
-	while ((slot = kvm_gmem_next_slot(v, slot, &index, r->window_end - 1))) {
-		if (!open) {
-			open = true;
+	for (slot = kvm_gmem_first_slot(v, &index, r->window_end - 1); slot;
+	     slot = kvm_gmem_next_slot(v, slot, &index, r->window_end - 1)) {
+		if (!v->open) {
+			v->open = true;
 			KVM_MMU_LOCK(v->kvm);
 			kvm_mmu_invalidate_start(v->kvm);
 		}
 		kvm_gmem_gfn_range(slot, r->window_start, r->window_end, &range);
 		kvm_mmu_invalidate_range_add(v->kvm, range.start, range.end);
+		if (kvm_gmem_slot_end(slot) >= r->window_end)
+			break;
 	}
-	if (open)
+	if (v->open)
 		KVM_MMU_UNLOCK(v->kvm);
 
 	return 0;
@@ -124,13 +150,14 @@ static void kvm_gmem_invalidate_begin(struct gmem_view *view,
 				      const struct gmem_range *r)
 {
 	struct kvm_gmem_view *v = to_kvm_gmem_view(view);
-	struct kvm_memory_slot *slot = NULL;
 	unsigned long index = r->start;
+	struct kvm_memory_slot *slot;
 	struct kvm_gfn_range range;
 	bool locked = false;
 	bool flush = false;
 
-	while ((slot = kvm_gmem_next_slot(v, slot, &index, r->end - 1))) {
+	for (slot = kvm_gmem_first_slot(v, &index, r->end - 1); slot;
+	     slot = kvm_gmem_next_slot(v, slot, &index, r->end - 1)) {
 		if (!locked) {
 			locked = true;
 			KVM_MMU_LOCK(v->kvm);
@@ -141,6 +168,8 @@ static void kvm_gmem_invalidate_begin(struct gmem_view *view,
 #ifdef CONFIG_HAVE_KVM_ARCH_GMEM_INVALIDATE
 		kvm_arch_gmem_invalidate_range(v->kvm, &range);
 #endif
+		if (kvm_gmem_slot_end(slot) >= r->end)
+			break;
 	}
 	if (flush)
 		kvm_flush_remote_tlbs(v->kvm);
@@ -152,12 +181,11 @@ static void kvm_gmem_invalidate_end(struct gmem_view *view,
 				    const struct gmem_range *r)
 {
 	struct kvm_gmem_view *v = to_kvm_gmem_view(view);
-	pgoff_t index = r->window_start;
 
-	/* Bindings have not changed: this is true iff prepare() opened. */
-	if (!xa_find(&v->bindings, &index, r->window_end - 1, XA_PRESENT))
+	if (!v->open)
 		return;
 
+	v->open = false;
 	KVM_MMU_LOCK(v->kvm);
 	kvm_mmu_invalidate_end(v->kvm);
 	KVM_MMU_UNLOCK(v->kvm);
@@ -567,6 +595,7 @@ void kvm_gmem_unbind(struct kvm_memory_slot *slot)
 	filemap_invalidate_lock(file->f_mapping);
 	xa_store_range(&kvm_gmem_file_view(file)->bindings, start,
 		       start + slot->npages - 1, NULL, GFP_KERNEL);
+	kvm_gmem_file_view(file)->hint = NULL;
 	WRITE_ONCE(slot->gmem.file, NULL);
 	filemap_invalidate_unlock(file->f_mapping);
 }

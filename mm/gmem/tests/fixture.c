@@ -84,7 +84,7 @@ int gmem_test_publish(struct gmem_test *gt, pgoff_t index, struct gmem_backing *
 	filemap_invalidate_lock_shared(mapping);
 	err = gmem_populate(gt->gi, index, 0, b);
 	if (!err)
-		err = gmem_publish(gt->gi, index, b);
+		err = gmem_publish(gt->gi, index, b, 1);
 	filemap_invalidate_unlock_shared(mapping);
 	return err;
 }
