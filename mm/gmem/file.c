@@ -98,7 +98,6 @@ static void gmem_fault_around(struct gmem_inode *gi, struct vm_fault *vmf,
 	struct vm_fault around = { .vma = vma, .address = vmf->address };
 	unsigned long address, i, nr, mapped = 0;
 	struct gmem_backing b;
-	spinlock_t *ptl;
 	pgoff_t index;
 	pte_t *pte;
 
@@ -117,7 +116,7 @@ static void gmem_fault_around(struct gmem_inode *gi, struct vm_fault *vmf,
 	}
 
 	address = vmf->address - ((vmf->pgoff - first) << PAGE_SHIFT);
-	pte = pte_offset_map_lock(vma->vm_mm, vmf->pmd, address, &ptl);
+	pte = pte_offset_map_lock(vma->vm_mm, vmf->pmd, address, &around.ptl);
 	if (!pte)
 		return;
 
@@ -130,7 +129,7 @@ static void gmem_fault_around(struct gmem_inode *gi, struct vm_fault *vmf,
 		mapped++;
 	}
 	add_mm_counter(vma->vm_mm, MM_FILEPAGES, mapped);
-	pte_unmap_unlock(pte, ptl);
+	pte_unmap_unlock(pte, around.ptl);
 }
 
 static vm_fault_t gmem_fault_locked(struct gmem_inode *gi, struct vm_fault *vmf)
