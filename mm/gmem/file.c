@@ -107,7 +107,7 @@ static void gmem_fault_around(struct gmem_inode *gi, struct vm_fault *vmf,
 		return;
 
 	for (index = first; gmem_next_present(gi, &index, end, &b, &nr); index += nr) {
-		if (gmem_is_poisoned(&b) || gmem_publish(gi, index, &b, nr))
+		if ((nr == 1 && gmem_is_poisoned(&b)) || gmem_publish(gi, index, &b, nr))
 			continue;
 		for (i = 0; i < nr; i++, b.page++) {
 			if (gmem_is_live(b.page) && !gmem_is_poisoned(&b))
