@@ -252,6 +252,7 @@ enum gm_op {
 	GM_CHECK,	/* read one word per stride: as TOUCH wrote, or 0 for seed 0 */
 	GM_LOOP,	/* until told to stop: each word is 0 or ours; make it ours */
 	GM_WATCH,	/* until told to stop: verify one word per stride */
+	GM_COUNT,	/* until told to stop: each word is the last round; add 1 */
 };
 
 struct gm_cmd {
@@ -262,7 +263,7 @@ struct gm_cmd {
 	u64 stride;
 	u64 seed;
 	u64 stop;
-	u64 rounds;	/* of GM_LOOP */
+	u64 rounds;	/* of GM_LOOP, GM_WATCH and GM_COUNT */
 	u64 bad;		/* words that differed, and the first of them */
 	u64 bad_gva;
 	u64 bad_value;
