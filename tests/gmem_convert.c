@@ -374,6 +374,27 @@ static void outlive(unsigned int source)
 	gm_close(&s.f);
 }
 
+/* The guest was there before there was memory, which KVM remembers as MMIO. */
+static void after_mmio(unsigned int source, u64 flags)
+{
+	struct scene s;
+
+	memset(&s, 0, sizeof(s));
+	s.src = &gm_sources[source];
+	gm_need_source(s.src, s.src->block);
+	s.g = gm_vm_create(GM_SWP, 1, 0);
+	gm_map(s.g, GM_GPA, s.src->block);
+	gm_assert_eq(gm_try(s.g, 0, GM_CHECK, GM_GPA, 0, GM_PAGE, GM_PAGE, 0), GM_NO_SLOT);
+	gm_reset(s.g, 0);
+	s.f = gm_create_from(s.g->vm, s.src, s.src->block, flags);
+	gm_slot(s.g, &s.f, GM_GPA, s.f.size, 0, NULL);
+	gm_guest_fill(s.g, 0, GM_PAGE, SEED);
+	gm_guest_verify(s.g, 0, GM_PAGE, SEED);
+	set_ok(&s.f, 0, GM_PAGE, true);
+	gm_guest_verify(s.g, 0, GM_PAGE, SEED);
+	close_scene(&s);
+}
+
 /* Random requests against a list of what every page should be. */
 static void model(unsigned int source, unsigned int blocks)
 {
@@ -447,6 +468,9 @@ CASE(bad_input_4k, bad_input(GM_SRC_4K))
 CASE(bad_input_2m, bad_input(GM_SRC_THP_2M))
 CASE(mapping_size_hugetlb_1g, mapping_size(GM_SRC_HTLB_1G))
 CASE(outlive_2m, outlive(GM_SRC_THP_2M))
+CASE(after_mmio_private_4k, after_mmio(GM_SRC_4K, GM_MMAP))
+CASE(after_mmio_private_2m, after_mmio(GM_SRC_THP_2M, GM_MMAP))
+CASE(after_mmio_shared_2m, after_mmio(GM_SRC_THP_2M, GM_SHARED))
 CASE(model_4k, model(GM_SRC_4K, 512))
 CASE(model_2m, model(GM_SRC_THP_2M, 4))
 CASE(model_hugetlb_2m, model(GM_SRC_HTLB_2M, 4))
@@ -469,6 +493,9 @@ int main(int argc, char **argv)
 		{ "bad_input_2m", bad_input_2m },
 		{ "mapping_size_hugetlb_1g", mapping_size_hugetlb_1g, 60 },
 		{ "outlive_2m", outlive_2m },
+		{ "after_mmio_private_4k", after_mmio_private_4k },
+		{ "after_mmio_private_2m", after_mmio_private_2m },
+		{ "after_mmio_shared_2m", after_mmio_shared_2m },
 		{ "model_4k", model_4k, 60 },
 		{ "model_2m", model_2m, 60 },
 		{ "model_hugetlb_2m", model_hugetlb_2m, 60 },

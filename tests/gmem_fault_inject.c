@@ -19,7 +19,19 @@ struct scene {
 	u64 share;
 	u32 slot;
 	unsigned int blocks;
+	bool private;		/* what it is converted to */
+	unsigned int failed;
+	unsigned int runs;	/* before a conversion */
+	struct state *before;
 };
+
+/*
+ * Conversion: of a range over blocks, slots and runs of both states. Of a few
+ * runs the record is one node, which has to be allocated anew; of many it takes
+ * several, which the allocator may have in stock.
+ */
+#define FEW_RUNS	8
+#define MANY_RUNS	256
 
 static int fail_nth_fd = -1;
 
@@ -133,7 +145,8 @@ static void each_site(struct scene *s, const char *what, call_fn call,
 	gm_note("%s, %s: %u allocations, %u of them needed", s->src->name, what, nth - 1,
 		failed);
 	/* A call that allocates nothing at all is a test of nothing. */
-	gm_assert_ge(nth, 2);
+	if (s->runs != MANY_RUNS)
+		gm_assert_ge(nth, 2);
 }
 
 static int do_create(struct scene *s)
@@ -396,6 +409,167 @@ static void inject_punch(unsigned int source)
 	gm_vm_free(s.g);
 }
 
+/* Conversion */
+#define MAX_RUNS	512
+#define MAX_PAGES	1024
+#define MAX_BLOCKS	1024
+
+struct state {
+	struct kvm_memory_attributes2 run[MAX_RUNS];
+	struct gm_block block[MAX_BLOCKS];
+	u64 mapped[MAX_PAGES];		/* in the host: entries of pagemap */
+	size_t nr_runs;
+	size_t nr_blocks;
+	u64 faults;
+	u64 pages_4k;
+	u64 pages_2m;
+	long conversions;
+	long private;
+};
+
+static void look(struct scene *s, struct state *st)
+{
+	const size_t len = s->f.size / GM_PAGE * 8;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	u64 off;
+
+	memset(st, 0, sizeof(*st));
+	for (off = 0; off < s->f.size; off += st->run[st->nr_runs++].size) {
+		gm_assert(st->nr_runs < MAX_RUNS, "too many runs");
+		st->run[st->nr_runs].offset = off;
+		gm_assert_ok(ioctl(s->f.fd, KVM_GET_MEMORY_ATTRIBUTES2,
+				   &st->run[st->nr_runs]));
+	}
+	st->nr_blocks = gm_blocks(&s->f, st->block, MAX_BLOCKS);
+	gm_assert(fd >= 0 && len <= sizeof(st->mapped), "pagemap");
+	gm_assert_eq(pread(fd, st->mapped, len, (u64)s->mem / GM_PAGE * 8), len);
+	close(fd);
+	st->faults = gm_vcpu_stat(s->g, 0, "pf_taken");
+	st->pages_4k = gm_vm_stat(s->g, "pages_4k");
+	st->pages_2m = gm_vm_stat(s->g, "pages_2m");
+	st->conversions = gm_fdinfo(&s->f, "gmem-conversions");
+	st->private = gm_fdinfo(&s->f, "gmem-private");
+}
+
+static void convert_range(struct scene *s, u64 *off, u64 *len)
+{
+	*off = 3 * GM_PAGE;
+	*len = s->f.size - 5 * GM_PAGE;
+}
+
+static int set_attributes(struct scene *s, u64 off, u64 len, bool private)
+{
+	struct kvm_memory_attributes2 a = {
+		.offset		= off,
+		.size		= len,
+		.attributes	= private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+		.error_offset	= ~0ULL,
+	};
+	int err = ioctl(s->f.fd, KVM_SET_MEMORY_ATTRIBUTES2, &a) ? errno : 0;
+
+	gm_assert_eq(a.error_offset, err == ENOMEM ? off : ~0ULL);
+	return err;
+}
+
+static int do_convert(struct scene *s)
+{
+	u64 off, len;
+
+	convert_range(s, &off, &len);
+	return set_attributes(s, off, len, s->private);
+}
+
+static void check_contents(struct scene *s)
+{
+	u64 off;
+
+	gm_guest_check(s->g, 0, s->f.size, GM_PAGE, SEED);
+	for (off = 0; off < s->f.size; off += GM_PAGE) {
+		struct kvm_memory_attributes2 a = { .offset = off };
+
+		gm_assert_ok(ioctl(s->f.fd, KVM_GET_MEMORY_ATTRIBUTES2, &a));
+		if (!a.attributes)
+			gm_assert_eq(*(u64 *)(s->mem + off), gm_word(SEED, off));
+	}
+}
+
+static void check_convert(struct scene *s, int err)
+{
+	struct kvm_memory_attributes2 a;
+	struct state *now;
+	u64 off, len;
+
+	if (err) {
+		s->failed++;
+		now = malloc(sizeof(*now));
+		gm_assert(now, "no memory");
+		look(s, now);
+		gm_assert(!memcmp(now, s->before, sizeof(*now)), "not as before");
+		/* And nobody has to fault for what he finds. */
+		check_contents(s);
+		look(s, now);
+		gm_assert(!memcmp(now, s->before, sizeof(*now)), "mappings are gone");
+		free(now);
+		return;
+	}
+	convert_range(s, &off, &len);
+	for (len += off; off < len; off += a.size) {
+		a = (struct kvm_memory_attributes2) { .offset = off };
+		gm_assert_ok(ioctl(s->f.fd, KVM_GET_MEMORY_ATTRIBUTES2, &a));
+		gm_assert_eq(a.attributes, s->private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
+	}
+	gm_assert_eq(gm_fdinfo(&s->f, "gmem-conversions"), s->before->conversions + 1);
+	check_contents(s);
+}
+
+static void undo_convert(struct scene *s)
+{
+	const u64 run = s->f.size / s->runs;
+	u64 off;
+
+	for (off = 0; off < s->f.size; off += run)
+		gm_assert_eq(set_attributes(s, off, run, off / run % 2), 0);
+	check_contents(s);
+	look(s, s->before);
+}
+
+static void inject_convert(unsigned int source, bool private)
+{
+	const u64 split = GM_2M - 5 * GM_PAGE;
+	struct scene s;
+	u64 off;
+
+	memset(&s, 0, sizeof(s));
+	s.src = &gm_sources[source];
+	s.private = private;
+	gm_need_source(s.src, 2 * GM_2M);
+	need_injection();
+	s.before = malloc(sizeof(*s.before));
+	s.g = gm_vm_create(GM_SWP, 1, 4096);
+	s.f = gm_create_from(s.g->vm, s.src, 2 * GM_2M, GM_SHARED);
+	/* Neither slot ends where a block does. */
+	gm_slot(s.g, &s.f, GM_GPA, split, 0, NULL);
+	gm_slot(s.g, &s.f, GM_GPA + split, s.f.size - split, split, NULL);
+	gm_map(s.g, GM_GPA, s.f.size);
+	gm_assert_eq(do_mmap(&s), 0);
+	for (off = 0; off < s.f.size; off += GM_PAGE)
+		*(u64 *)(s.mem + off) = gm_word(SEED, off);
+
+	s.runs = FEW_RUNS;
+	undo_convert(&s);
+	each_site(&s, private ? "to private" : "to shared", do_convert, undo_convert,
+		  check_convert);
+	gm_assert_ge(s.failed, 1);
+	s.runs = MANY_RUNS;
+	undo_convert(&s);
+	each_site(&s, private ? "many to private" : "many to shared", do_convert,
+		  undo_convert, check_convert);
+	free(s.before);
+	undo_mmap(&s);
+	gm_close(&s.f);
+	gm_vm_free(s.g);
+}
+
 #define CASE(name, call) static void name(void) { call; }
 
 CASE(create_4k, inject_create(GM_SRC_4K))
@@ -416,6 +590,12 @@ CASE(host_htlb_2m, inject_host(GM_SRC_HTLB_2M))
 CASE(punch_4k, inject_punch(GM_SRC_4K))
 CASE(punch_2m, inject_punch(GM_SRC_THP_2M))
 CASE(punch_htlb_2m, inject_punch(GM_SRC_HTLB_2M))
+CASE(to_private_4k, inject_convert(GM_SRC_4K, true))
+CASE(to_private_2m, inject_convert(GM_SRC_THP_2M, true))
+CASE(to_private_htlb_2m, inject_convert(GM_SRC_HTLB_2M, true))
+CASE(to_shared_4k, inject_convert(GM_SRC_4K, false))
+CASE(to_shared_2m, inject_convert(GM_SRC_THP_2M, false))
+CASE(to_shared_htlb_2m, inject_convert(GM_SRC_HTLB_2M, false))
 
 #define SECONDS	120
 
@@ -438,6 +618,12 @@ static const struct gm_case cases[] = {
 	{ "punch_4k", punch_4k, SECONDS },
 	{ "punch_2m", punch_2m, SECONDS },
 	{ "punch_hugetlb_2m", punch_htlb_2m, SECONDS },
+	{ "to_private_4k", to_private_4k, SECONDS },
+	{ "to_private_2m", to_private_2m, SECONDS },
+	{ "to_private_hugetlb_2m", to_private_htlb_2m, SECONDS },
+	{ "to_shared_4k", to_shared_4k, SECONDS },
+	{ "to_shared_2m", to_shared_2m, SECONDS },
+	{ "to_shared_hugetlb_2m", to_shared_htlb_2m, SECONDS },
 };
 
 int main(int argc, char **argv)

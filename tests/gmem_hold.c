@@ -4,9 +4,6 @@
  * and changes nothing; a file closed over it leaves an orphan, whose memory
  * comes back when the holder lets go.
  */
-#include <sys/syscall.h>
-#include <sys/uio.h>
-
 #include "gmem_test.h"
 
 #define SEED	19
@@ -35,58 +32,6 @@ static void open_scene(struct scene *s, unsigned int source, unsigned int blocks
 	gm_host_fill(s->mem, 0, s->size, SEED);
 }
 
-/* Ways to hold a page. */
-struct holder {
-	const char *name;
-	int fd[2];
-	char buf[GM_PAGE];
-	void (*take)(struct holder *h, void *page);
-	void (*let_go)(struct holder *h);
-};
-
-static void pipe_take(struct holder *h, void *page)
-{
-	struct iovec iov = { .iov_base = page, .iov_len = GM_PAGE };
-
-	gm_assert_ok(pipe(h->fd));
-	gm_assert_eq(vmsplice(h->fd[1], &iov, 1, 0), GM_PAGE);
-}
-
-static void pipe_let_go(struct holder *h)
-{
-	gm_assert_eq(read(h->fd[0], h->buf, GM_PAGE), GM_PAGE);
-	close(h->fd[0]);
-	close(h->fd[1]);
-}
-
-/* Of <linux/io_uring.h>, which needs newer headers than libkvm's. */
-#define URING_REGISTER_BUFFERS		0
-#define URING_UNREGISTER_BUFFERS	1
-
-/* A long-term pin, as of a device. */
-static void uring_take(struct holder *h, void *page)
-{
-	u64 params[15] = { 0 };
-	struct iovec iov = { .iov_base = page, .iov_len = GM_PAGE };
-
-	h->fd[0] = syscall(__NR_io_uring_setup, 4, params);
-	gm_assert(h->fd[0] >= 0, "io_uring_setup: %s", strerror(errno));
-	gm_assert_ok(syscall(__NR_io_uring_register, h->fd[0], URING_REGISTER_BUFFERS,
-			     &iov, 1));
-}
-
-static void uring_let_go(struct holder *h)
-{
-	gm_assert_ok(syscall(__NR_io_uring_register, h->fd[0], URING_UNREGISTER_BUFFERS,
-			     NULL, 0));
-	close(h->fd[0]);
-}
-
-static const struct holder holders[] = {
-	{ .name = "pipe", .take = pipe_take, .let_go = pipe_let_go },
-	{ .name = "io_uring", .take = uring_take, .let_go = uring_let_go },
-};
-
 static void refuse_punch(struct scene *s, u64 off, u64 len)
 {
 	long eagain = gm_fdinfo(&s->f, "gmem-eagain");
@@ -108,14 +53,14 @@ static void refuse_punch(struct scene *s, u64 off, u64 len)
 static void busy_punch(unsigned int source, unsigned int blocks)
 {
 	const u64 page = source == GM_SRC_4K ? 2 * GM_PAGE : 7 * GM_PAGE;
-	struct holder h;
+	struct gm_holder h;
 	struct scene s;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(holders); i++) {
+	for (i = 0; i < GM_NR_HOLDERS; i++) {
 		open_scene(&s, source, blocks);
-		h = holders[i];
-		h.take(&h, s.mem + page);
+		h = gm_holders[i];
+		h.take(&h, &s.f, page);
 
 		refuse_punch(&s, page, GM_PAGE);
 		refuse_punch(&s, 0, s.n > GM_PAGE ? s.n : s.f.size);
@@ -167,19 +112,19 @@ static void orphan(unsigned int source, unsigned int blocks)
 {
 	const u64 page = GM_PAGE;
 	struct counts before = { 0 };
-	struct holder h;
+	struct gm_holder h;
 	struct scene s;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(holders); i++) {
+	for (i = 0; i < GM_NR_HOLDERS; i++) {
 		gm_need_source(&gm_sources[source], blocks * gm_sources[source].block);
 		if (gm_sources[source].flags & GM_HUGETLB) {
 			before.block = gm_sources[source].block;
 			before.free = gm_pool(before.block, "free");
 		}
 		open_scene(&s, source, blocks);
-		h = holders[i];
-		h.take(&h, s.mem + page);
+		h = gm_holders[i];
+		h.take(&h, &s.f, page);
 		gm_assert_ok(munmap(s.mem, s.f.size));
 		gm_close(&s.f);
 		gm_vm_free(s.g);
@@ -196,7 +141,7 @@ static void orphan(unsigned int source, unsigned int blocks)
 		gm_assert_eq(gm_counter("orphan_blocks"), 1);
 
 		h.let_go(&h);
-		if (h.let_go == pipe_let_go)
+		if (h.reads)
 			gm_assert_eq(gm_host_differ(h.buf, page, GM_PAGE, SEED), 0);
 		gm_assert(gm_wait_until(pool_back, &before, 30), "%ld orphans left",
 			  gm_counter("orphan_blocks"));
@@ -207,15 +152,15 @@ static void orphan(unsigned int source, unsigned int blocks)
 static void orphan_many(unsigned int source)
 {
 	enum { NR = 8 };
-	struct holder h[NR];
+	struct gm_holder h[NR];
 	struct counts before = { 0 };
 	struct scene s;
 	unsigned int i;
 
 	open_scene(&s, source, 2);
 	for (i = 0; i < NR; i++) {
-		h[i] = holders[0];
-		h[i].take(&h[i], s.mem + (i < NR / 2 ? 0 : s.n) + i * 64 * GM_PAGE);
+		h[i] = gm_holders[0];
+		h[i].take(&h[i], &s.f, (i < NR / 2 ? 0 : s.n) + i * 64 * GM_PAGE);
 	}
 	gm_assert_ok(munmap(s.mem, s.f.size));
 	gm_close(&s.f);
@@ -261,7 +206,7 @@ static void race(unsigned int source, unsigned int blocks, unsigned int rounds)
 {
 	u64 state = gm_seed, off, len, busy = 0;
 	struct host_loop l = { 0 };
-	struct holder h;
+	struct gm_holder h;
 	struct scene s;
 	pthread_t t;
 	unsigned int i;
@@ -277,9 +222,9 @@ static void race(unsigned int source, unsigned int blocks, unsigned int rounds)
 	for (i = 0; i < rounds; i++) {
 		off = gm_rand(&state) % (s.size / GM_PAGE) * GM_PAGE;
 		len = (gm_rand(&state) % ((s.size - off) / GM_PAGE) + 1) * GM_PAGE;
-		h = holders[gm_rand(&state) % 2];
+		h = gm_holders[gm_rand(&state) % GM_NR_HOLDERS];
 		if (i % 4 == 3)
-			h.take(&h, s.mem + off);
+			h.take(&h, &s.f, off);
 		r = gm_punch(&s.f, off, len);
 		/* Threads that only touch are no reason to give up. */
 		gm_assert(!r || (errno == EAGAIN && i % 4 == 3), "punch %#lx +%#lx: %s",

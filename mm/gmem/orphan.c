@@ -53,6 +53,9 @@ static void gmem_orphan_work(struct work_struct *work)
 	LIST_HEAD(pages);
 	bool progress = false;
 
+	/* Nobody else empties the per-CPU batches of an idle machine. */
+	lru_add_drain_all();
+
 	mutex_lock(&gmem_orphan_mutex);
 
 	spin_lock(&gmem_orphan_lock);

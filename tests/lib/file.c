@@ -221,24 +221,32 @@ void gm_assert_frozen(const struct gm_file *f)
 
 static __thread sigjmp_buf sigbus_env;
 static __thread siginfo_t sigbus_info;
+static __thread bool sigbus_expected;
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
+	/* The access is repeated, and ends the process. */
+	if (!sigbus_expected) {
+		signal(SIGBUS, SIG_DFL);
+		return;
+	}
 	sigbus_info = *info;
 	siglongjmp(sigbus_env, 1);
 }
 
+/* Several threads may be in here, so the handler stays. */
 int gm_catch_sigbus(void (*fn)(void *), void *arg, void **where)
 {
-	struct sigaction sa = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO }, old;
+	struct sigaction sa = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 
 	sigbus_info.si_code = 0;
-	sigaction(SIGBUS, &sa, &old);
+	sigaction(SIGBUS, &sa, NULL);
+	sigbus_expected = true;
 	if (!sigsetjmp(sigbus_env, 1))
 		fn(arg);
 	else if (where)
 		*where = sigbus_info.si_addr;
-	sigaction(SIGBUS, &old, NULL);
+	sigbus_expected = false;
 	return sigbus_info.si_code;
 }
 

@@ -217,6 +217,29 @@ void gm_host_fill(void *mem, u64 off, u64 len, u64 seed);
 /* Number of words that differ; seed 0 stands for zeroes. */
 u64 gm_host_differ(const void *mem, u64 off, u64 len, u64 seed);
 
+/* hold.c: ways to hold a page of a shared file */
+
+/**
+ * struct gm_holder - one way, copied for each use of it
+ * @name: for messages
+ * @take: hold the page at an offset; nothing stays mapped
+ * @let_go: and what it held is in @buf then, if it @reads
+ */
+struct gm_holder {
+	const char *name;
+	void (*take)(struct gm_holder *h, const struct gm_file *f, u64 off);
+	void (*let_go)(struct gm_holder *h);
+	bool reads;
+	int fd[2];
+	char *mem;
+	pthread_t thread;
+	ssize_t result;
+	char buf[GM_PAGE] __aligned(4096);
+};
+
+#define GM_NR_HOLDERS	5
+extern const struct gm_holder gm_holders[GM_NR_HOLDERS];
+
 /* guest.c: a guest that does as it is told */
 
 #define GM_MAX_VCPUS	8
@@ -229,6 +252,7 @@ enum gm_op {
 	GM_CHECK,	/* read one word per stride: as TOUCH wrote, or 0 for seed 0 */
 	GM_LOOP,	/* until told to stop: each word is 0 or ours; make it ours */
 	GM_WATCH,	/* until told to stop: verify one word per stride */
+	GM_COUNT,	/* until told to stop: each word is the last round; add 1 */
 };
 
 struct gm_cmd {
@@ -239,7 +263,7 @@ struct gm_cmd {
 	u64 stride;
 	u64 seed;
 	u64 stop;
-	u64 rounds;	/* of GM_LOOP */
+	u64 rounds;	/* of GM_LOOP, GM_WATCH and GM_COUNT */
 	u64 bad;		/* words that differed, and the first of them */
 	u64 bad_gva;
 	u64 bad_value;

@@ -52,6 +52,19 @@ static void guest_watch(struct gm_cmd *c)
 	} while (!READ_ONCE(c->stop));
 }
 
+static void guest_count(struct gm_cmd *c)
+{
+	u64 i, n = 0;
+
+	do {
+		for (i = 0; i < c->len; i += c->stride) {
+			guest_compare(c, c->gva + i, n);
+			WRITE_ONCE(*(u64 *)(c->gva + i), n + 1);
+		}
+		WRITE_ONCE(c->rounds, ++n);
+	} while (!READ_ONCE(c->stop));
+}
+
 void gm_guest_do(struct gm_cmd *c)
 {
 	u64 step = c->op == GM_FILL || c->op == GM_VERIFY ? 8 : c->stride;
@@ -74,6 +87,9 @@ void gm_guest_do(struct gm_cmd *c)
 		break;
 	case GM_WATCH:
 		guest_watch(c);
+		break;
+	case GM_COUNT:
+		guest_count(c);
 		break;
 	}
 }
@@ -167,7 +183,7 @@ struct gm_vm *gm_vm_create(unsigned int type, unsigned int nr_vcpus,
 		vcpu_regs_get(g->vcpu[i], &g->regs[i]);
 		gm_assert_eq(run_to_sync(g, i), 0);
 		/* Fault in the guest's own code and data, so that faults count. */
-		for (op = GM_FILL; op <= GM_WATCH; op++) {
+		for (op = GM_FILL; op <= GM_COUNT; op++) {
 			gm_cmd(g, i)->stop = 1;
 			gm_assert_eq(gm_try(g, i, op, scratch, 0, sizeof(guest_scratch),
 					    8, 1), 0);
