@@ -374,6 +374,27 @@ static void outlive(unsigned int source)
 	gm_close(&s.f);
 }
 
+/* Where the guest found no slot before, and KVM has noted that it is MMIO. */
+static void after_mmio(unsigned int source, u64 flags)
+{
+	const u64 page = 3 * GM_PAGE;
+	struct gm_file f;
+	struct gm_vm *g;
+
+	gm_need_source(&gm_sources[source], gm_sources[source].block);
+	g = gm_vm_create(GM_SWP, 1, 0);
+	f = gm_create_from(g->vm, &gm_sources[source], GM_2M, flags);
+	gm_map(g, GM_GPA, f.size);
+	gm_assert_eq(gm_try(g, 0, GM_FILL, GM_GPA + page, page, GM_PAGE, 8, SEED), GM_NO_SLOT);
+	gm_reset(g, 0);
+	gm_slot(g, &f, GM_GPA, f.size, 0, NULL);
+	gm_guest_fill(g, page, GM_PAGE, SEED);
+	gm_guest_verify(g, page, GM_PAGE, SEED);
+	gm_guest_verify(g, page + GM_PAGE, GM_PAGE, 0);
+	gm_close(&f);
+	gm_vm_free(g);
+}
+
 /* Random requests against a list of what every page should be. */
 static void model(unsigned int source, unsigned int blocks)
 {
@@ -447,6 +468,9 @@ CASE(bad_input_4k, bad_input(GM_SRC_4K))
 CASE(bad_input_2m, bad_input(GM_SRC_THP_2M))
 CASE(mapping_size_hugetlb_1g, mapping_size(GM_SRC_HTLB_1G))
 CASE(outlive_2m, outlive(GM_SRC_THP_2M))
+CASE(mmio_4k, after_mmio(GM_SRC_4K, GM_MMAP))
+CASE(mmio_2m, after_mmio(GM_SRC_THP_2M, GM_MMAP))
+CASE(mmio_shared_2m, after_mmio(GM_SRC_THP_2M, GM_SHARED))
 CASE(model_4k, model(GM_SRC_4K, 512))
 CASE(model_2m, model(GM_SRC_THP_2M, 4))
 CASE(model_hugetlb_2m, model(GM_SRC_HTLB_2M, 4))
@@ -469,6 +493,9 @@ int main(int argc, char **argv)
 		{ "bad_input_2m", bad_input_2m },
 		{ "mapping_size_hugetlb_1g", mapping_size_hugetlb_1g, 60 },
 		{ "outlive_2m", outlive_2m },
+		{ "after_mmio_4k", mmio_4k },
+		{ "after_mmio_2m", mmio_2m },
+		{ "after_mmio_shared_2m", mmio_shared_2m },
 		{ "model_4k", model_4k, 60 },
 		{ "model_2m", model_2m, 60 },
 		{ "model_hugetlb_2m", model_hugetlb_2m, 60 },
