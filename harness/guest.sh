@@ -142,7 +142,7 @@ qemu_command() {
 	Q=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 	   -cpu 'max,la57=off,phys-bits=48' -smp "$G_SMP,sockets=$G_SMP,cores=1" -m "${mem}M"
 	   -kernel "$BUILD/$G_KERNEL/arch/x86/boot/bzImage" -initrd "$dir/initrd"
-	   -append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic no_timer_check$G_APPEND"
+	   -append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic tsc=reliable no_timer_check$G_APPEND"
 	   -chardev "file,id=log,path=$log" -serial chardev:log
 	   -chardev 'stdio,id=io,signal=off' -chardev "file,id=status,path=$dir/status"
 	   -device virtio-serial-pci -device 'virtconsole,chardev=io,nr=0'

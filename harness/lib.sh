@@ -119,10 +119,11 @@ stamped() {
 	[ -f "$1" ] && [ "$(cat "$1")" = "$2" ]
 }
 
-# Only one build at a time in one build directory; boots are not held up.
+# lock_build [NAME]: only one build at a time in one build directory, and one
+# of each name; boots are not held up.
 lock_build() {
 	mkdir -p "$BUILD/log"
-	exec {LOCK}>"$BUILD/.lock"
+	exec {LOCK}>"$BUILD/.lock${1:+-$1}"
 	if ! flock -n "$LOCK"; then
 		say "waiting for another ./dev that builds here"
 		flock "$LOCK"

@@ -10,7 +10,7 @@ ROWS=(
 	'stock|4k|guest_memfd of 7.3, 4 KiB'
 	'stock|vm-hugetlb-2m|ordinary VM on 2 MiB hugetlb'
 	'gmem|4k|gmem, 4 KiB'
-	'gmem|2m|gmem, 2 MiB'
+	'gmem|hugetlb-2m|gmem, 2 MiB'
 	'gmem|1g|gmem, 1 GiB'
 )
 
@@ -136,16 +136,17 @@ verb_run() {
 	for kernel in stock gmem; do
 		mapfile -t kinds < <(kinds_of "$kernel")
 		while read -r line; do
-			if [[ $line != kind=* ]]; then
-				say "$line"
-				continue
-			fi
+			case $line in
+			kind=*)		;;
+			*[Ss]eed*)	continue;;
+			*)		say "$line"; continue;;
+			esac
 			print_row "$kernel" "$line"
 			key="$kernel $(value "$line" kind)"
 			[[ $line == *error=* ]] || got[$key]=$line
 		done < <(measure "$kernel" "${kinds[@]}" || echo "status $? of the $kernel boot")
 	done
-	meaning "${got[stock 4k]:-}" "${got[stock vm-hugetlb-2m]:-}" "${got[gmem 2m]:-}"
+	meaning "${got[stock 4k]:-}" "${got[stock vm-hugetlb-2m]:-}" "${got[gmem hugetlb-2m]:-}"
 	[ ${#got[@]} -eq ${#ROWS[@]} ] || exit 1
 }
 
@@ -156,7 +157,7 @@ verb_bench() {
 	table_options bench_usage "$@"
 	for kernel in stock gmem; do
 		mapfile -t kinds < <(kinds_of "$kernel")
-		[ "$kernel" = stock ] || kinds+=(hugetlb-2m vm-hugetlb-2m)
-		measure "$kernel" "${kinds[@]}" | sed -u "s/^/kernel=$kernel /"
+		[ "$kernel" = stock ] || kinds+=(2m vm-hugetlb-2m)
+		measure "$kernel" "${kinds[@]}" | sed -un "s/^kind=/kernel=$kernel &/p"
 	done
 }

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use Getopt::Long;
+use IO::Handle;
 use Time::HiRes 'time';
 
 my ($boot, $log, $results, $kunit) = ('', '', '', 0);
@@ -13,6 +14,7 @@ GetOptions('name=s' => \$boot, 'log=s' => \$log, 'results=s' => \$results, 'kuni
 
 open(my $out, '>', $results) or die "$results: $!\n";
 $| = 1;
+$out->autoflush(1);
 
 my %colour = (pass => '', fail => '', skip => '');
 %colour = (pass => "\e[32m", fail => "\e[31m", skip => "\e[33m") if -t STDOUT;

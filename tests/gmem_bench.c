@@ -134,6 +134,10 @@ static void measure(const struct kind *k, uint64_t bytes)
 	struct gm_vm *g;
 	void *mem;
 
+	if (bytes % k->block) {
+		printf("kind=%s error=size\n", k->name);
+		return;
+	}
 	memmap = memmap_kb();
 	if (pool && gm_pool_resize(k->block, bytes / k->block) < (long)(bytes / k->block)) {
 		printf("kind=%s error=pool\n", k->name);

@@ -46,7 +46,7 @@ static void need_offlining(void)
 /* Memory sections, not the first, in which the file has blocks. */
 static unsigned int sections_of(const struct gm_file *f, u64 *sections)
 {
-	const unsigned int max = 128 << 10;
+	const unsigned int max = 132 << 10;
 	struct gm_block *b = calloc(max, sizeof(*b));
 	unsigned int i, j, nr, found = 0;
 
@@ -73,7 +73,7 @@ static void offline(unsigned int source, unsigned int state)
 	const struct gm_source *src = &gm_sources[source];
 	const u64 share = state == UNTOUCHED ? GM_MMAP : GM_SHARED;
 	const bool htlb_2m = source == GM_SRC_HTLB_2M;
-	const u64 size = src->block == GM_PAGE ? GM_1G / 8 : GM_1G / 2;
+	const u64 size = GM_1G / 2;
 	const u64 used = 48 * GM_2M;
 	u64 sections[TRIES], off;
 	struct gm_file f;
@@ -96,9 +96,9 @@ static void offline(unsigned int source, unsigned int state)
 		mem = gm_mmap(&f, 0, size);
 		for (off = 0; off < used; off += GM_2M / 4)
 			gm_assert_eq(READ_ONCE(*(u64 *)(mem + off)), gm_word(SEED, off));
-		/* Withdrawn again: dissolved, and nothing of it live. */
+		/* Withdrawn with all that was mapped around: dissolved, not live. */
 		for (off = 0; off < used && state == DISSOLVED; off += GM_2M / 4)
-			gm_assert_ok(gm_punch(&f, off, GM_PAGE));
+			gm_assert_ok(gm_punch(&f, off, 64 * GM_PAGE));
 		if (state == DISSOLVED)
 			gm_assert_eq(gm_fdinfo(&f, "gmem-live"), 0);
 	}
@@ -111,7 +111,7 @@ static void offline(unsigned int source, unsigned int state)
 			  strerror(err));
 	}
 	if (state == DISSOLVED)
-		gm_guest_touch(g, 0, used, GM_2M / 4, SEED);
+		gm_guest_touch(g, 0, used, GM_PAGE, SEED);
 	gm_guest_check(g, 0, used, GM_PAGE, SEED);
 	gm_assert_eq(gm_held(&f), size);
 	if (mem)

@@ -53,6 +53,9 @@ struct scene {
 
 static void open_scene(struct scene *s, unsigned int source, u64 share, unsigned int blocks)
 {
+	/* As many pages as the largest offset that is broken needs. */
+	if (source == GM_SRC_4K)
+		blocks = 4 * BAD;
 	s->src = &gm_sources[source];
 	s->n = s->src->block;
 	gm_need_source(s->src, blocks * s->n);
@@ -170,20 +173,22 @@ static void poison_guest_page(unsigned int source, u64 share, u64 bad)
 		  strerror(errno));
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-poisoned"), GM_PAGE);
 
-	/* A hole around it does not heal it. */
-	gm_assert_ok(gm_punch(&s.f, bad, GM_PAGE));
-	assert_guest_hits(&s, bad);
-	gm_guest_check(s.g, bad + GM_PAGE, GM_PAGE, GM_PAGE, SEED);
+	/* A hole in its block does not heal it. */
+	if (s.n > GM_PAGE) {
+		gm_assert_ok(gm_punch(&s.f, bad, GM_PAGE));
+		assert_guest_hits(&s, bad);
+		gm_guest_check(s.g, bad + GM_PAGE, GM_PAGE, GM_PAGE, SEED);
+	}
 
 	/* The block goes; what comes instead is good. */
-	gm_assert_ok(gm_punch(&s.f, 0, s.n));
+	gm_assert_ok(gm_punch(&s.f, bad & -s.n, s.n));
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-poisoned"), 0);
 	gm_assert(kpage("kpageflags", pfn) & 1ULL << KPF_HWPOISON, "no longer marked");
 	gm_assert_eq(gm_meminfo("HardwareCorrupted"), s.corrupted + (long)(GM_PAGE >> 10));
 	if (s.src->flags & GM_HUGETLB)
 		gm_assert_eq(gm_pool(s.n, "nr"), s.nr - 1);
 	if (s.n != GM_1G)
-		gm_guest_check(s.g, 0, s.n, GM_PAGE, 0);
+		gm_guest_check(s.g, bad & -s.n, s.n, GM_PAGE, 0);
 	close_scene(&s, !!(s.src->flags & GM_HUGETLB));
 	gm_assert(kpage("kpageflags", pfn) & 1ULL << KPF_HWPOISON, "no longer marked");
 }

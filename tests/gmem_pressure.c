@@ -19,11 +19,12 @@
 static void trace_faults(bool on)
 {
 	if (on) {
-		mkdir(TRACE, 0755);
+		/* Of this case alone, also after one that failed. */
+		rmdir(TRACE);
+		gm_assert_ok(mkdir(TRACE, 0755));
 		gm_assert(gm_write(TRACE "/events/kvm/kvm_page_fault/filter",
 				   "fault_address >= %#lx", (unsigned long)GM_GPA),
 			  "filter: %s", strerror(errno));
-		gm_write(TRACE "/trace", "\n");
 	}
 	gm_assert(gm_write(TRACE "/events/kvm/kvm_page_fault/enable", on ? "1" : "0"),
 		  "enable: %s", strerror(errno));
@@ -102,15 +103,17 @@ static void run_command(void)
 	gm_note("%s ended with %#x", gm_command[0], status);
 }
 
-/* Two rounds over more than what is free: something has to move. */
+/* Rounds over more than what is available, until enough had to move. */
 static void press(void)
 {
 	const long swap = gm_meminfo("SwapFree");
 	const long out = gm_proc_value("/proc/vmstat", "pswpout");
+	const long enough = 4096;
+	unsigned int i;
 	u64 bytes;
 	pid_t pid;
 	char x;
-	int ready, i;
+	int ready;
 
 	if (gm_command) {
 		run_command();
@@ -119,15 +122,17 @@ static void press(void)
 		if (swap < 100 << 10)
 			bytes = bytes / 10 * 9;
 		else
-			bytes += 64 << 20;
+			bytes += 128 << 20;
 		pid = start_hog(bytes, &ready);
-		for (i = 0; i < 2 && read(ready, &x, 1) == 1; i++)
-			;
+		for (i = 0; i < 4 && read(ready, &x, 1) == 1; i++) {
+			if (gm_proc_value("/proc/vmstat", "pswpout") - out > enough)
+				break;
+		}
 		end_hog(pid, ready);
 	}
 	gm_note("%ld pages swapped out", gm_proc_value("/proc/vmstat", "pswpout") - out);
 	if (swap >= 100 << 10)
-		gm_assert_ge(gm_proc_value("/proc/vmstat", "pswpout") - out, 1000);
+		gm_assert_ge(gm_proc_value("/proc/vmstat", "pswpout") - out, enough);
 }
 
 /* share: 0 for a slot with a second source, whose memory is there to be swapped. */
@@ -254,45 +259,55 @@ static void limit(unsigned int source)
 	gm_vm_free(g);
 }
 
+static bool has_ended(void *arg)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, *(pid_t *)arg, &info, WEXITED | WNOHANG | WNOWAIT) &&
+	       info.si_pid;
+}
+
 /*
- * Nothing is left and no swap helps: the killer takes the hog, and the file gets
- * its memory or a clean refusal.
+ * Memory and swap are full and the file wants all there is: the killer takes the
+ * hog, or the file gets a clean refusal. The VMM stays, and its data.
  */
 static void exhausted(unsigned int source)
 {
 	const struct gm_source *src = &gm_sources[source];
-	u64 size, off;
+	const u64 step = 4 * GM_2M;
+	int ready, status, err = 0;
 	struct gm_file f;
 	struct gm_vm *g;
-	int ready, status, err = 0, wait;
-	char x;
+	u64 size, off;
 	pid_t pid;
+	char x;
 
 	gm_need_source(src, 0);
 	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
-	size = ((u64)gm_meminfo("MemTotal") << 10) / 4 & -4 * GM_2M;
+	size = ((u64)gm_meminfo("MemTotal") << 10) & -step;
 	f = gm_create_from(g->vm, src, size, GM_MMAP);
 	gm_attach(g, &f, GM_GPA);
-	gm_guest_fill(g, 0, 4 * GM_2M, SEED);
+	gm_guest_fill(g, 0, step, SEED);
 	pid = start_hog(((u64)gm_meminfo("MemAvailable") + gm_meminfo("SwapFree")) * 1024
 			/ 100 * 95, &ready);
-	gm_assert_eq(read(ready, &x, 1), 1);
-	gm_start(g, 0, GM_LOOP, GM_GPA, 0, 4 * GM_2M, GM_PAGE, SEED);
-	for (off = 0; off < size && !err; off += 4 * GM_2M)
-		err = gm_populate(&f, off, 4 * GM_2M) ? errno : 0;
-	gm_note("populated %lu of %lu MiB, then %s", (unsigned long)(off >> 20),
+	gm_assert_ge(read(ready, &x, 1), 0);
+	gm_start(g, 0, GM_WATCH, GM_GPA, 0, step, GM_PAGE, SEED);
+	for (off = 0; off < size && !err && !has_ended(&pid); off += step)
+		err = gm_populate(&f, off, step) ? errno : 0;
+	gm_note("populated %lu of %lu MiB: %s", (unsigned long)(gm_held(&f) >> 20),
 		(unsigned long)(size >> 20), strerror(err));
-	gm_assert(!err || err == ENOMEM, "%s", strerror(err));
 	gm_stop(g, 0);
 	gm_assert_eq(gm_join(g, 0), 0);
 	gm_assert_good(g, 0);
-	gm_guest_check(g, 0, 4 * GM_2M, GM_PAGE, SEED);
-	wait = waitpid(pid, &status, WNOHANG);
-	gm_assert(err == ENOMEM || wait == pid, "nobody had to go");
-	if (!wait)
+	gm_guest_verify(g, 0, step, SEED);
+	gm_assert(err == ENOMEM || (!err && gm_wait_until(has_ended, &pid, 20)),
+		  "nobody had to go: %s", strerror(err));
+	if (err) {
 		end_hog(pid, ready);
-	else
+	} else {
+		gm_assert_eq(waitpid(pid, &status, 0), pid);
 		gm_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%#x", status);
+	}
 	gm_close(&f);
 	gm_vm_free(g);
 }

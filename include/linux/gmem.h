@@ -107,6 +107,7 @@ struct gmem_owner_ops {
 #define GMEM_INIT_SHARED	BIT(1)	/* all pages start out shared */
 #define GMEM_HUGETLB		BIT(2)	/* blocks come from a hugetlb pool */
 #define GMEM_HUGEPAGE		BIT(3)	/* blocks come from the buddy allocator */
+#define GMEM_TRACK		BIT(4)	/* pages change between private and shared */
 
 /**
  * struct gmem_create - parameters of gmem_create_file()
@@ -143,6 +144,20 @@ struct gmem_pfn {
 	bool private;
 };
 
+/**
+ * struct gmem_query - what gmem_query() tells about an index
+ * @private: state
+ * @populated: is there memory behind it?
+ * @order: of the block that backs it; 0 if none
+ * @nr: pages from the index on for which all of that is the same
+ */
+struct gmem_query {
+	bool private;
+	bool populated;
+	unsigned int order;
+	unsigned long nr;
+};
+
 unsigned int gmem_supported_orders(unsigned int flags);
 struct file *gmem_create_file(const struct gmem_create *create);
 void gmem_release_view(struct inode *inode, struct gmem_view *view);
@@ -154,6 +169,10 @@ int gmem_get_pfn_locked(struct inode *inode, struct gmem_view *view,
 			pgoff_t index, struct gmem_pfn *out);
 bool gmem_is_private(struct inode *inode, pgoff_t index);
 bool gmem_can_mmap(struct inode *inode);
+bool gmem_tracks(struct inode *inode);
+int gmem_convert(struct inode *inode, pgoff_t start, pgoff_t end, bool private,
+		 pgoff_t *error_index);
+void gmem_query(struct inode *inode, pgoff_t index, struct gmem_query *q);
 
 long gmem_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 int gmem_mmap(struct file *file, struct vm_area_struct *vma);

@@ -16,7 +16,9 @@
  * Nothing fails after step 3, and nothing allocates.
  */
 #include <linux/delay.h>
+#include <linux/export.h>
 #include <linux/highmem.h>
+#include <linux/maple_tree.h>
 #include <linux/sched/signal.h>
 #include <linux/swap.h>
 
@@ -127,7 +129,6 @@ static void gmem_zero_run(const struct gmem_backing *first, unsigned long nr)
 /* Step 5 of a punch: whole blocks go home, parts of blocks become zero. */
 static void gmem_discard(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 {
-	bool private = !(gi->flags & GMEM_INIT_SHARED);
 	pgoff_t index = start;
 	struct gmem_backing b;
 	unsigned long nr;
@@ -135,7 +136,7 @@ static void gmem_discard(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 	gmem_withdraw_frozen(gi, start, end);
 
 	while (gmem_next_present(gi, &index, end, &b, &nr)) {
-		if (private && gi->owner->make_shared)
+		if (gi->nr_private && gi->owner->make_shared)
 			gi->owner->make_shared(page_to_pfn(b.page), nr);
 		if (b.block && nr < gmem_block_pages(b.block))
 			gmem_zero_run(&b, nr);
@@ -224,3 +225,149 @@ int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 		atomic_long_inc(&gi->eagain);
 	return err;
 }
+
+/* Is all of a range private, or all of it shared? */
+static bool gmem_is_uniform(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+			    bool private)
+{
+	struct gmem_run run;
+
+	return gmem_attr_run(gi, start, &run) == private && run.end >= end;
+}
+
+static void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	pgoff_t index = start;
+	struct gmem_backing b;
+	unsigned long nr;
+
+	if (!gi->owner->make_shared)
+		return;
+
+	while (gmem_next_present(gi, &index, end, &b, &nr)) {
+		gi->owner->make_shared(page_to_pfn(b.page), nr);
+		index += nr;
+		cond_resched();
+	}
+}
+
+static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+			    bool private, pgoff_t *busy)
+{
+	MA_STATE(mas, &gi->attrs, start, end - 1);
+	/* Only what changes is unmapped: a TDX guest loses what it had there. */
+	enum gmem_state filter = private ? GMEM_SHARED : GMEM_PRIVATE;
+	struct gmem_range range;
+	int err;
+
+	*busy = start;
+	if (gmem_is_uniform(gi, start, end, private))
+		return 0;
+
+	err = gmem_attr_prepare(gi, start, end, private, &mas);
+	if (err)
+		return err;
+
+	err = gmem_prepare_range(gi, start, end, filter, &range);
+	if (err)
+		goto out;
+
+	if (private) {
+		unmap_mapping_pages(gi->inode.i_mapping, start, end - start, false);
+		err = gmem_freeze_live(gi, start, end, busy);
+	}
+	if (!err) {
+		gmem_begin_range(gi, &range);
+		if (!private)
+			gmem_make_shared(gi, start, end);
+		gmem_attr_commit(gi, start, end, private, &mas);
+		if (private)
+			gmem_withdraw_frozen(gi, start, end);
+		atomic_long_inc(&gi->conversions);
+	}
+
+	gmem_end_range(gi, &range);
+out:
+	if (err)
+		mas_destroy(&mas);
+	return err;
+}
+
+/**
+ * gmem_convert - make a range private or shared, in place
+ * @inode: inode of a file that tracks attributes
+ * @start: first index
+ * @end: index behind the last one, within the file
+ * @private: new state of all of it
+ * @error_index: set if the return value is not 0: the page that somebody holds,
+ *	or @start
+ *
+ * All or nothing. The memory stays where it is, in both directions; shared pages
+ * get a live struct page when the host touches them.
+ *
+ * Context: process context, may sleep; takes invalidate_lock.
+ * Return: 0, also if there was nothing to change; -EAGAIN if somebody holds a
+ * page that is to become private; -ENOMEM.
+ */
+int gmem_convert(struct inode *inode, pgoff_t start, pgoff_t end, bool private,
+		 pgoff_t *error_index)
+{
+	struct gmem_inode *gi = GMEM_I(inode);
+	int err, try;
+
+	for (try = 0; ; try++) {
+		filemap_invalidate_lock(inode->i_mapping);
+		err = gmem_try_convert(gi, start, end, private, error_index);
+		filemap_invalidate_unlock(inode->i_mapping);
+
+		if (err != -EAGAIN || !gmem_wait_busy(try))
+			break;
+	}
+
+	if (err == -EAGAIN)
+		atomic_long_inc(&gi->eagain);
+	return err;
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_convert, "kvm");
+
+/**
+ * gmem_query - state and backing of an index, and how far both reach
+ * @inode: inode of gmem
+ * @index: in pages, within the file
+ * @q: result
+ *
+ * Context: process context, may sleep; takes invalidate_lock (shared).
+ */
+void gmem_query(struct inode *inode, pgoff_t index, struct gmem_query *q)
+{
+	struct gmem_inode *gi = GMEM_I(inode);
+	pgoff_t end, next = index;
+	struct gmem_backing b;
+	struct gmem_run run;
+	unsigned long nr;
+
+	filemap_invalidate_lock_shared(inode->i_mapping);
+
+	q->private = gmem_attr_run(gi, index, &run);
+	q->populated = false;
+	q->order = 0;
+
+	if (!gmem_next_present(gi, &next, run.end, &b, &nr)) {
+		end = run.end;
+	} else if (next > index) {
+		end = next;
+	} else {
+		q->populated = true;
+		q->order = gmem_backing_order(&b);
+		do {
+			end = next + nr;
+			next = end;
+			cond_resched();
+		} while (gmem_next_present(gi, &next, run.end, &b, &nr) &&
+			 next == end && gmem_backing_order(&b) == q->order);
+	}
+	q->nr = end - index;
+
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_query, "kvm");

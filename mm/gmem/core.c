@@ -122,7 +122,9 @@ void gmem_walk_inodes(gmem_inode_fn fn, void *arg)
  */
 bool gmem_is_private(struct inode *inode, pgoff_t index)
 {
-	return !(GMEM_I(inode)->flags & GMEM_INIT_SHARED);
+	struct gmem_run run;
+
+	return gmem_attr_run(GMEM_I(inode), index, &run);
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_is_private, "kvm");
 
@@ -137,6 +139,16 @@ bool gmem_can_mmap(struct inode *inode)
 	return GMEM_I(inode)->flags & GMEM_MMAP;
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_can_mmap, "kvm");
+
+/**
+ * gmem_tracks - can pages of this file change between private and shared?
+ * @inode: inode of gmem
+ */
+bool gmem_tracks(struct inode *inode)
+{
+	return GMEM_I(inode)->flags & GMEM_TRACK;
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_tracks, "kvm");
 
 /**
  * gmem_get_pfn_locked - gmem_get_pfn() for holders of invalidate_lock
@@ -154,6 +166,7 @@ int gmem_get_pfn_locked(struct inode *inode, struct gmem_view *view,
 {
 	struct gmem_inode *gi = GMEM_I(inode);
 	struct gmem_backing b;
+	struct gmem_run run;
 	int err;
 
 	gmem_assert_held(gi);
@@ -169,8 +182,8 @@ int gmem_get_pfn_locked(struct inode *inode, struct gmem_view *view,
 		return -EHWPOISON;
 
 	out->pfn = page_to_pfn(b.page);
-	out->private = gmem_is_private(inode, index);
-	out->order = gmem_clean_order(&b, index);
+	out->private = gmem_attr_run(gi, index, &run);
+	out->order = gmem_run_order(&run, index, gmem_clean_order(&b, index));
 
 	/* What no host mapping has touched is referenced by nobody. */
 	VM_WARN_ON_ONCE(page_ref_count(b.page) && PageGmem(b.page));
@@ -233,7 +246,7 @@ static void gmem_disown(struct gmem_inode *gi)
 	struct gmem_backing b;
 	unsigned long nr;
 
-	if (!gi->owner->make_shared || (gi->flags & GMEM_INIT_SHARED))
+	if (!gi->owner->make_shared || !gi->nr_private)
 		return;
 
 	while (gmem_next_present(gi, &index, end, &b, &nr)) {
@@ -316,6 +329,10 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 	gi->abi_flags = create->abi_flags;
 	gi->order = create->order;
 	gi->objcg = get_obj_cgroup_from_current();
+
+	err = gmem_attr_setup(gi);
+	if (err)
+		return err;
 
 	if (!try_module_get(create->owner->module))
 		return -ENOENT;
@@ -403,10 +420,13 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	xa_init(&gi->blocks);
 	INIT_LIST_HEAD(&gi->entry);
 	INIT_LIST_HEAD(&gi->views);
+	mt_init_flags(&gi->attrs, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
+	gi->nr_private = 0;
 	mpol_shared_policy_init(&gi->policy, NULL);
 	for (i = 0; i < GMEM_NR_COUNTERS; i++)
 		atomic_long_set(&gi->stat[i], 0);
 	atomic_long_set(&gi->eagain, 0);
+	atomic_long_set(&gi->conversions, 0);
 
 	return &gi->inode;
 }
@@ -424,13 +444,15 @@ static void gmem_evict_inode(struct inode *inode)
 	list_del(&gi->entry);
 	spin_unlock(&gmem_inode_lock);
 
-	if (gi->source) {
-		/* Nobody else is left; the lock is for those who assert it. */
-		filemap_invalidate_lock(inode->i_mapping);
+	/* Nobody else is left; the lock is for those who assert it. */
+	filemap_invalidate_lock(inode->i_mapping);
+	if (gi->source)
 		gmem_evict_blocks(gi);
-		filemap_invalidate_unlock(inode->i_mapping);
+	gmem_attr_destroy(gi);
+	filemap_invalidate_unlock(inode->i_mapping);
+
+	if (gi->source)
 		gi->source->close(gi);
-	}
 	if (gi->owner)
 		module_put(gi->owner->module);
 	if (gi->objcg)

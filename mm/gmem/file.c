@@ -79,9 +79,47 @@ long gmem_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_fallocate, "kvm");
 
+/* Pages of one vmemmap page: what publishing one of them has paid for. */
+#define GMEM_AROUND	(PAGE_SIZE / sizeof(struct page))
+
+/*
+ * Map the shared neighbours of a page that was just mapped, as far as that
+ * allocates nothing: present, under the same vmemmap page and page table.
+ */
+static void gmem_fault_around(struct gmem_inode *gi, struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	pgoff_t delta = (vmf->address & ~PMD_MASK) >> PAGE_SHIFT;
+	pgoff_t first = vmf->pgoff - min(delta, vmf->pgoff - vma->vm_pgoff);
+	pgoff_t end = min(vmf->pgoff - delta + PTRS_PER_PTE,
+			  vma->vm_pgoff + vma_pages(vma));
+	struct gmem_backing b;
+	struct gmem_run run;
+	pgoff_t index;
+
+	gmem_attr_run(gi, vmf->pgoff, &run);
+	first = max3(first, run.start, round_down(vmf->pgoff, GMEM_AROUND));
+	end = min3(end, run.end, round_down(vmf->pgoff, GMEM_AROUND) + GMEM_AROUND);
+
+	for (index = first; index < end; index++) {
+		struct vm_fault around = {
+			.vma		= vma,
+			.pgoff		= index,
+			.address	= vmf->address -
+					  ((vmf->pgoff - index) << PAGE_SHIFT),
+		};
+
+		if (index == vmf->pgoff || !gmem_lookup(gi, index, &b) ||
+		    gmem_is_poisoned(&b) || gmem_publish(gi, index, &b))
+			continue;
+		vmf_insert_page_mkwrite(&around, b.page, false);
+	}
+}
+
 static vm_fault_t gmem_fault_locked(struct gmem_inode *gi, struct vm_fault *vmf)
 {
 	struct gmem_backing b;
+	vm_fault_t ret;
 	int err;
 
 	if (vmf->pgoff >= i_size_read(&gi->inode) >> PAGE_SHIFT ||
@@ -96,8 +134,11 @@ static vm_fault_t gmem_fault_locked(struct gmem_inode *gi, struct vm_fault *vmf)
 
 	switch (err) {
 	case 0:
-		return vmf_insert_page_mkwrite(vmf, b.page,
-					       vmf->flags & FAULT_FLAG_WRITE);
+		ret = vmf_insert_page_mkwrite(vmf, b.page,
+					      vmf->flags & FAULT_FLAG_WRITE);
+		if (ret == VM_FAULT_NOPAGE)
+			gmem_fault_around(gi, vmf);
+		return ret;
 	case -EINTR:
 		/* A fatal signal is taken before the access is tried again. */
 		return VM_FAULT_NOPAGE;
@@ -191,15 +232,15 @@ void gmem_show_fdinfo(struct seq_file *m, struct file *file,
 		      unsigned long nr_bindings)
 {
 	struct gmem_inode *gi = GMEM_I(file_inode(file));
-	bool shared = gi->flags & GMEM_INIT_SHARED;
+	loff_t private = (loff_t)READ_ONCE(gi->nr_private) << PAGE_SHIFT;
 	loff_t size = i_size_read(&gi->inode);
 	unsigned long held = gmem_bytes_held(gi);
 
 	seq_printf(m, "gmem-size:\t%lld\n", size);
 	seq_printf(m, "gmem-flags:\t%#llx\n", gi->abi_flags);
 	seq_printf(m, "gmem-allocated:\t%lu\n", held);
-	seq_printf(m, "gmem-private:\t%lld\n", shared ? 0 : size);
-	seq_printf(m, "gmem-shared:\t%lld\n", shared ? size : 0);
+	seq_printf(m, "gmem-private:\t%lld\n", private);
+	seq_printf(m, "gmem-shared:\t%lld\n", size - private);
 	seq_printf(m, "gmem-live:\t%lu\n",
 		   atomic_long_read(&gi->stat[GMEM_LIVE]) << PAGE_SHIFT);
 	seq_printf(m, "gmem-blocks-4k:\t%ld\n",
@@ -210,7 +251,8 @@ void gmem_show_fdinfo(struct seq_file *m, struct file *file,
 		   atomic_long_read(&gi->stat[GMEM_BLOCKS_1G]));
 	seq_printf(m, "gmem-reserved:\t%lld\n",
 		   gi->source->fallback ? 0 : size - (loff_t)held);
-	seq_puts(m, "gmem-conversions:\t0\n");
+	seq_printf(m, "gmem-conversions:\t%ld\n",
+		   atomic_long_read(&gi->conversions));
 	seq_printf(m, "gmem-eagain:\t%ld\n", atomic_long_read(&gi->eagain));
 	seq_printf(m, "gmem-vmemmap:\t%lu\n",
 		   atomic_long_read(&gi->stat[GMEM_VMEMMAP]) << PAGE_SHIFT);

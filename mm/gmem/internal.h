@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/gmem.h>
+#include <linux/maple_tree.h>
 #include <linux/mempolicy.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
@@ -75,11 +76,14 @@ enum gmem_counter {
  * @entry: in the list of all
  * @blocks: see block.c
  * @views: protected by invalidate_lock
+ * @attrs: see attr.c
+ * @nr_private: private pages, protected by invalidate_lock
  * @policy: of mbind()
  * @objcg: of the creator, charged for buddy memory; may be NULL
  * @contig_retry: jiffies before which no gigabyte is searched for again
  * @stat: this inode's share of the counters
  * @eagain: requests refused because of a holder
+ * @conversions: requests that changed the state of something
  * @inode: VFS inode
  */
 struct gmem_inode {
@@ -92,11 +96,14 @@ struct gmem_inode {
 	struct list_head entry;
 	struct xarray blocks;
 	struct list_head views;
+	struct maple_tree attrs;
+	unsigned long nr_private;
 	struct shared_policy policy;
 	struct obj_cgroup *objcg;
 	unsigned long contig_retry;
 	atomic_long_t stat[GMEM_NR_COUNTERS];
 	atomic_long_t eagain;
+	atomic_long_t conversions;
 	struct inode inode;
 };
 
@@ -178,6 +185,11 @@ struct gmem_backing {
 	struct page *page;
 };
 
+static inline unsigned int gmem_backing_order(const struct gmem_backing *b)
+{
+	return b->block ? b->block->order : 0;
+}
+
 /* Offset of the index' page in its block. */
 static inline unsigned long gmem_block_offset(const struct gmem_backing *b)
 {
@@ -250,6 +262,22 @@ static inline bool gmem_is_live(const struct page *page)
 {
 	return atomic_read_acquire(&page->_refcount) != 0;
 }
+
+/* attr.c */
+struct gmem_run {
+	pgoff_t start;
+	pgoff_t end;
+};
+
+int gmem_attr_setup(struct gmem_inode *gi);
+void gmem_attr_destroy(struct gmem_inode *gi);
+bool gmem_attr_run(struct gmem_inode *gi, pgoff_t index, struct gmem_run *run);
+int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+		      bool private, struct ma_state *mas);
+void gmem_attr_commit(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+		      bool private, struct ma_state *mas);
+unsigned int gmem_run_order(const struct gmem_run *run, pgoff_t index,
+			    unsigned int order);
 
 /* page.c: states of struct page */
 void gmem_freeze_fields(struct page *page, struct gmem_inode *gi);

@@ -279,6 +279,8 @@ u32 gm_attach(struct gm_vm *g, const struct gm_file *f, u64 gpa);
 
 int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, u64 gva,
 	   u64 off, u64 len, u64 stride, u64 seed);
+/* Called right before and after each KVM_RUN of a command. */
+extern void (*gm_run_hook)(bool enter);
 /* Take a vCPU that could not go on back to where it waits for commands. */
 void gm_reset(struct gm_vm *g, unsigned int cpu);
 void gm_start(struct gm_vm *g, unsigned int cpu, enum gm_op op, u64 gva,

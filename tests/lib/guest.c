@@ -90,16 +90,32 @@ struct gm_cmd *gm_cmd(struct gm_vm *g, unsigned int cpu)
 	return addr_gva2hva(g->vm, (u64)&guest_cmds[cpu]);
 }
 
+void (*gm_run_hook)(bool enter);
+
+static int run_vcpu(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	if (gm_run_hook)
+		gm_run_hook(true);
+	r = __vcpu_run(vcpu) ? errno : 0;
+	if (gm_run_hook)
+		gm_run_hook(false);
+	return r;
+}
+
 /* Run until the vCPU waits for the next command. */
 static int run_to_sync(struct gm_vm *g, unsigned int cpu)
 {
 	struct kvm_vcpu *vcpu = g->vcpu[cpu];
 	struct ucall uc;
+	int err;
 
-	while (__vcpu_run(vcpu)) {
-		if (errno != EINTR)
-			return errno;
-	}
+	do {
+		err = run_vcpu(vcpu);
+	} while (err == EINTR);
+	if (err)
+		return err;
 	/* No memory there, as after its slot was deleted. */
 	if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
 		vcpu_run_complete_io(vcpu);

@@ -211,6 +211,7 @@ static int kvm_gmem_release(struct inode *inode, struct file *file)
 	struct kvm_memory_slot *slot;
 	struct kvm *kvm = v->kvm;
 	unsigned long index;
+	bool bound;
 
 	/*
 	 * slots_lock keeps the memslots that are still bound from being freed.
@@ -220,6 +221,7 @@ static int kvm_gmem_release(struct inode *inode, struct file *file)
 	mutex_lock(&kvm->slots_lock);
 	filemap_invalidate_lock(inode->i_mapping);
 
+	bound = !xa_empty(&v->bindings);
 	kvm_gmem_prepare(&v->view, &all);
 	xa_for_each(&v->bindings, index, slot)
 		WRITE_ONCE(slot->gmem.file, NULL);
@@ -229,6 +231,10 @@ static int kvm_gmem_release(struct inode *inode, struct file *file)
 
 	filemap_invalidate_unlock(inode->i_mapping);
 	mutex_unlock(&kvm->slots_lock);
+
+	/* kvm_mem_is_private() may still look into the file. */
+	if (bound && gmem_tracks(inode))
+		synchronize_srcu_expedited(&kvm->srcu);
 
 	xa_destroy(&v->bindings);
 	kfree(v);
@@ -249,7 +255,115 @@ static void kvm_gmem_show_fdinfo(struct seq_file *m, struct file *file)
 	gmem_show_fdinfo(m, file, nr);
 }
 
+#ifdef CONFIG_KVM_GENERIC_MEMORY_ATTRIBUTES
+static int kvm_gmem_check_attributes(struct inode *inode,
+				     const struct kvm_memory_attributes2 *attrs)
+{
+	if (attrs->flags || attrs->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE ||
+	    memchr_inv(attrs->reserved, 0, sizeof(attrs->reserved)))
+		return -EINVAL;
+	if (!attrs->size || attrs->offset + attrs->size < attrs->offset ||
+	    !PAGE_ALIGNED(attrs->offset) || !PAGE_ALIGNED(attrs->size) ||
+	    attrs->offset + attrs->size > i_size_read(inode))
+		return -EINVAL;
+	return 0;
+}
+
+static int kvm_gmem_set_attributes(struct file *file, void __user *argp)
+{
+	struct kvm_memory_attributes2 __user *uattrs = argp;
+	struct inode *inode = file_inode(file);
+	struct kvm_memory_attributes2 attrs;
+	pgoff_t error_index;
+	int r;
+
+	if (copy_from_user(&attrs, uattrs, sizeof(attrs)))
+		return -EFAULT;
+
+	r = kvm_gmem_check_attributes(inode, &attrs);
+	if (r)
+		return r;
+
+	r = gmem_convert(inode, attrs.offset >> PAGE_SHIFT,
+			 (attrs.offset + attrs.size) >> PAGE_SHIFT,
+			 attrs.attributes, &error_index);
+	if ((r == -EAGAIN || r == -ENOMEM) &&
+	    put_user((__u64)error_index << PAGE_SHIFT, &uattrs->error_offset))
+		return -EFAULT;
+
+	return r;
+}
+
+static int kvm_gmem_get_attributes(struct file *file, void __user *argp)
+{
+	struct inode *inode = file_inode(file);
+	struct kvm_memory_attributes2 attrs;
+	struct gmem_query q;
+
+	if (copy_from_user(&attrs, argp, sizeof(attrs)))
+		return -EFAULT;
+
+	if (attrs.flags || memchr_inv(attrs.reserved, 0, sizeof(attrs.reserved)) ||
+	    !PAGE_ALIGNED(attrs.offset) || attrs.offset >= i_size_read(inode))
+		return -EINVAL;
+
+	gmem_query(inode, attrs.offset >> PAGE_SHIFT, &q);
+	attrs.size = (__u64)q.nr << PAGE_SHIFT;
+	attrs.attributes = q.private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	attrs.flags = (__u64)q.order << KVM_MEMORY_ATTRIBUTES2_ORDER_SHIFT;
+	if (q.populated)
+		attrs.flags |= KVM_MEMORY_ATTRIBUTES2_POPULATED;
+
+	return copy_to_user(argp, &attrs, sizeof(attrs)) ? -EFAULT : 0;
+}
+
+static long kvm_gmem_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+
+	if (cmd != KVM_SET_MEMORY_ATTRIBUTES2 && cmd != KVM_GET_MEMORY_ATTRIBUTES2)
+		return -ENOTTY;
+	if (!gmem_tracks(file_inode(file)))
+		return -ENOTTY;
+	if (kvm_gmem_file_view(file)->kvm->vm_dead)
+		return -EIO;
+
+	if (cmd == KVM_SET_MEMORY_ATTRIBUTES2)
+		return kvm_gmem_set_attributes(file, argp);
+	return kvm_gmem_get_attributes(file, argp);
+}
+
+/**
+ * kvm_mem_is_private - is a gfn private memory?
+ * @kvm: the VM
+ * @gfn: any
+ *
+ * The file decides where it tracks attributes, the VM elsewhere.
+ *
+ * Context: srcu held; takes no lock. Stable as long as the page's mapping is:
+ * under mmu_lock with mmu_invalidate_seq checked.
+ */
+bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_memory_slot *slot = gfn_to_memslot(kvm, gfn);
+	struct file *file;
+
+	if (!slot || !(slot->flags & KVM_MEMSLOT_GMEM_TRACK))
+		return kvm_get_memory_attributes(kvm, gfn) &
+		       KVM_MEMORY_ATTRIBUTE_PRIVATE;
+
+	/* Release waits for srcu readers before the file goes. */
+	file = READ_ONCE(slot->gmem.file);
+	return !file || gmem_is_private(file_inode(file), kvm_gmem_index(slot, gfn));
+}
+EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_mem_is_private);
+#endif
+
 static struct file_operations kvm_gmem_fops = {
+#ifdef CONFIG_KVM_GENERIC_MEMORY_ATTRIBUTES
+	.unlocked_ioctl	= kvm_gmem_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+#endif
 	.open		= generic_file_open,
 	.release	= kvm_gmem_release,
 	.mmap		= gmem_mmap,
@@ -262,7 +376,11 @@ bool __weak kvm_arch_supports_gmem_init_shared(struct kvm *kvm)
 	return true;
 }
 
-/* What the flags of KVM_CREATE_GUEST_MEMFD mean to mm/gmem. */
+/*
+ * What the flags of KVM_CREATE_GUEST_MEMFD mean to mm/gmem. A VM with private
+ * memory maps shared pages from a file that the host can map as well; without
+ * MMAP it has another source for them, and all of the file is private.
+ */
 static int kvm_gmem_parse_flags(struct kvm *kvm, u64 flags,
 				struct gmem_create *create)
 {
@@ -275,7 +393,10 @@ static int kvm_gmem_parse_flags(struct kvm *kvm, u64 flags,
 
 	if (flags & GUEST_MEMFD_FLAG_MMAP)
 		create->flags |= GMEM_MMAP;
-	if (flags & GUEST_MEMFD_FLAG_INIT_SHARED)
+	if (kvm_arch_has_private_mem(kvm) && (flags & GUEST_MEMFD_FLAG_MMAP))
+		create->flags |= GMEM_TRACK;
+	if ((flags & GUEST_MEMFD_FLAG_INIT_SHARED) &&
+	    (!kvm_arch_has_private_mem(kvm) || (flags & GUEST_MEMFD_FLAG_MMAP)))
 		create->flags |= GMEM_INIT_SHARED;
 
 	if (!huge)
@@ -398,6 +519,8 @@ int kvm_gmem_prepare_memory_region(struct kvm *kvm, struct kvm_memory_slot *slot
 	slot->gmem.pgoff = offset >> PAGE_SHIFT;
 	if (gmem_can_mmap(inode))
 		slot->flags |= KVM_MEMSLOT_GMEM_ONLY;
+	if (gmem_tracks(inode))
+		slot->flags |= KVM_MEMSLOT_GMEM_TRACK;
 
 	return 0;
 }
@@ -541,9 +664,7 @@ static int kvm_gmem_populate_one(struct kvm *kvm, struct kvm_memory_slot *slot,
 	/* Exclusive: the architecture changes the state of the page itself. */
 	filemap_invalidate_lock(file->f_mapping);
 	r = kvm_gmem_get_pfn_locked(file, slot, gfn, false, &out);
-	if (!r && !kvm_range_has_memory_attributes(kvm, gfn, gfn + 1,
-						   KVM_MEMORY_ATTRIBUTE_PRIVATE,
-						   KVM_MEMORY_ATTRIBUTE_PRIVATE))
+	if (!r && !kvm_mem_is_private(kvm, gfn))
 		r = -EINVAL;
 	if (!r)
 		r = post_populate(kvm, gfn, out.pfn, src_page, opaque);

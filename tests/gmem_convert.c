@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory that changes hands in place: who may touch what, that it stays where it
+ * is with what it contains, that a holder stops a request and nothing else, and
+ * what the guest's mappings look like in between.
+ */
+#include <sys/uio.h>
+
+#include "gmem_test.h"
+
+#define SEED	29
+
+struct scene {
+	const struct gm_source *src;
+	struct gm_vm *g;
+	struct gm_file f;
+	char *mem;
+	u64 n;		/* block size */
+	u64 len;	/* of the part that is worked on */
+};
+
+static void open_scene(struct scene *s, unsigned int source, unsigned int blocks,
+		       u64 flags)
+{
+	s->src = &gm_sources[source];
+	s->n = s->src->block;
+	gm_need_source(s->src, blocks * s->n);
+	s->g = gm_vm_create(GM_SWP, 1, 0);
+	s->f = gm_create_from(s->g->vm, s->src, blocks * s->n, flags);
+	gm_slot(s->g, &s->f, GM_GPA, s->f.size, 0, NULL);
+	gm_map(s->g, GM_GPA, s->f.size);
+	s->mem = gm_mmap(&s->f, 0, s->f.size);
+	s->len = s->f.size < 4 * GM_2M ? s->f.size : 4 * GM_2M;
+	if (s->src->by_fallocate)
+		gm_assert_ok(gm_populate(&s->f, 0, s->f.size));
+}
+
+static void close_scene(struct scene *s)
+{
+	if (s->mem)
+		gm_assert_ok(munmap(s->mem, s->f.size));
+	gm_close(&s->f);
+	gm_vm_free(s->g);
+}
+
+static int set(const struct gm_file *f, u64 off, u64 len, bool private, u64 *error)
+{
+	struct kvm_memory_attributes2 a = {
+		.offset		= off,
+		.size		= len,
+		.attributes	= private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+		.error_offset	= ~0ULL,
+	};
+	int r = ioctl(f->fd, KVM_SET_MEMORY_ATTRIBUTES2, &a) ? errno : 0;
+
+	if (error)
+		*error = a.error_offset;
+	else
+		gm_assert_eq(a.error_offset, ~0ULL);
+	return r;
+}
+
+static void set_ok(const struct gm_file *f, u64 off, u64 len, bool private)
+{
+	u64 error;
+	int r = set(f, off, len, private, &error);
+
+	gm_assert(!r, "%s at %#lx: %s, error_offset %#lx", private ? "private" : "shared",
+		  (unsigned long)off, strerror(r), (unsigned long)error);
+	gm_assert_eq(error, ~0ULL);
+}
+
+static struct kvm_memory_attributes2 get(const struct gm_file *f, u64 off)
+{
+	struct kvm_memory_attributes2 a = { .offset = off };
+
+	gm_assert_ok(ioctl(f->fd, KVM_GET_MEMORY_ATTRIBUTES2, &a));
+	return a;
+}
+
+/* One run of the attribute from off on, whatever is behind it. */
+static void assert_run(const struct gm_file *f, u64 off, u64 len, bool private)
+{
+	u64 end = off + len;
+
+	while (off < end) {
+		struct kvm_memory_attributes2 a = get(f, off);
+
+		gm_assert_eq(a.attributes, private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
+		gm_assert(a.size && !(a.size % GM_PAGE), "run of %#lx",
+			  (unsigned long)a.size);
+		off += a.size;
+	}
+}
+
+static bool host_may(struct scene *s, u64 off)
+{
+	return !gm_sigbus(s->mem + off, false);
+}
+
+/* Nothing is live, and nobody holds anything. */
+static void assert_withdrawn(const struct gm_file *f)
+{
+	static struct gm_block b[4096];
+	size_t i, nr = gm_blocks(f, b, ARRAY_SIZE(b));
+
+	gm_assert(nr, "no block");
+	for (i = 0; i < nr; i++)
+		gm_assert(!b[i].live && !b[i].refs, "index %lu: %lu live, %ld references",
+			  (unsigned long)b[i].index, (unsigned long)b[i].live, b[i].refs);
+}
+
+/* Back and forth, seen from the guest, from the host and by page frame. */
+static void identity(unsigned int source, unsigned int blocks)
+{
+	static const u64 sizes[] = { GM_PAGE, 16 * GM_PAGE, 300 * GM_PAGE, GM_2M };
+	u64 off, len, pfn, i, round;
+	struct scene s;
+
+	open_scene(&s, source, blocks, GM_MMAP);
+	assert_run(&s.f, 0, s.f.size, true);
+	gm_assert(!host_may(&s, 0), "private at first");
+
+	gm_guest_fill(s.g, 0, s.len, SEED);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		len = sizes[i];
+		off = len < GM_2M ? 5 * GM_PAGE : 0;
+		if (off + len > s.len)
+			continue;
+		pfn = gm_pfn_at(&s.f, off);
+		for (round = 0; round < 3; round++) {
+			u64 seed = SEED + 2 * round;
+
+			gm_guest_fill(s.g, off, len, seed);
+			set_ok(&s.f, off, len, false);
+			gm_assert_eq(gm_host_differ(s.mem + off, off, len, seed), 0);
+			gm_host_fill(s.mem + off, off, len, seed + 1);
+			gm_guest_verify(s.g, off, len, seed + 1);
+			if (off)
+				gm_assert(!host_may(&s, off - GM_PAGE), "neighbour");
+			if (off + len < s.len)
+				gm_assert(!host_may(&s, off + len), "neighbour");
+			set_ok(&s.f, off, len, true);
+			gm_assert(!host_may(&s, off), "private again");
+			gm_assert(!host_may(&s, off + len - GM_PAGE), "private again");
+			gm_guest_verify(s.g, off, len, seed + 1);
+			gm_assert_eq(gm_pfn_at(&s.f, off), pfn);
+		}
+		gm_guest_fill(s.g, 0, s.len, SEED);
+	}
+	gm_guest_verify(s.g, 0, s.len, SEED);
+	assert_run(&s.f, 0, s.f.size, true);
+	assert_withdrawn(&s.f);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), s.f.size);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-shared"), 0);
+	close_scene(&s);
+}
+
+/* All shared at first; what is set already is cheap and succeeds. */
+static void init_shared(unsigned int source)
+{
+	struct scene s;
+	long n;
+
+	open_scene(&s, source, 1, GM_SHARED);
+	assert_run(&s.f, 0, s.f.size, false);
+	gm_host_fill(s.mem, 0, s.len, SEED);
+	gm_guest_verify(s.g, 0, s.len, SEED);
+	set_ok(&s.f, 0, s.f.size, false);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-conversions"), 0);
+	set_ok(&s.f, 0, s.f.size, true);
+	set_ok(&s.f, 0, s.f.size, true);
+	set_ok(&s.f, 0, GM_PAGE, true);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-conversions"), 1);
+	gm_guest_verify(s.g, 0, s.len, SEED);
+	assert_withdrawn(&s.f);
+
+	/* The VM's own attributes mean nothing where the file has them. */
+	n = gm_vcpu_stat(s.g, 0, "pf_taken");
+	vm_mem_set_shared(s.g->vm, GM_GPA, s.f.size);
+	gm_guest_verify(s.g, 0, s.len, SEED);
+	gm_assert_eq(gm_vcpu_stat(s.g, 0, "pf_taken"), n);
+	gm_assert(!host_may(&s, 0), "the VM's ioctl shared it");
+	close_scene(&s);
+}
+
+/* Somebody who holds one page: EAGAIN, where, and nothing else. */
+static void holder(unsigned int source)
+{
+	u64 held = 7 * GM_PAGE, error, len;
+	struct iovec iov;
+	char buf[GM_PAGE];
+	struct scene s;
+	int fd[2];
+
+	open_scene(&s, source, source == GM_SRC_4K ? 16 : 1, GM_SHARED);
+	len = 12 * GM_PAGE;
+	gm_host_fill(s.mem, 0, len, SEED);
+	gm_guest_verify(s.g, 0, len, SEED);
+
+	gm_assert_ok(pipe(fd));
+	iov = (struct iovec) { .iov_base = s.mem + held, .iov_len = GM_PAGE };
+	gm_assert_eq(vmsplice(fd[1], &iov, 1, 0), GM_PAGE);
+
+	gm_assert_eq(set(&s.f, 0, len, true, &error), EAGAIN);
+	gm_assert_eq(error, held);
+	gm_assert_eq(set(&s.f, held, GM_PAGE, true, &error), EAGAIN);
+	gm_assert_eq(error, held);
+	assert_run(&s.f, 0, s.f.size, false);
+	gm_assert_eq(gm_host_differ(s.mem, 0, len, SEED), 0);
+	gm_guest_verify(s.g, 0, len, SEED);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-eagain"), 2);
+	/* Around it, and not it. */
+	set_ok(&s.f, 0, held, true);
+	set_ok(&s.f, held + GM_PAGE, len - held - GM_PAGE, true);
+	/* To shared again, also over the page that is held. */
+	set_ok(&s.f, 0, len, false);
+
+	gm_assert_eq(read(fd[0], buf, GM_PAGE), GM_PAGE);
+	gm_assert_eq(gm_host_differ(buf, held, GM_PAGE, SEED), 0);
+	set_ok(&s.f, 0, len, true);
+	gm_guest_verify(s.g, 0, len, SEED);
+	close(fd[0]);
+	close(fd[1]);
+	close_scene(&s);
+}
+
+static void touch_in_child(void *arg)
+{
+	struct scene *s = arg;
+
+	gm_assert(!host_may(s, 0), "the child's mapping outlived it");
+}
+
+/* Mappings, locked or not, of this process or another, hold nothing. */
+static void no_holders(unsigned int source)
+{
+	struct scene s;
+	char *second;
+
+	open_scene(&s, source, source == GM_SRC_4K ? 16 : 1, GM_SHARED);
+	second = gm_mmap(&s.f, 0, s.f.size);
+	gm_host_fill(s.mem, 0, 8 * GM_PAGE, SEED);
+	gm_assert_ok(mlock(s.mem, 8 * GM_PAGE));
+	gm_assert_eq(gm_host_differ(second, 0, 8 * GM_PAGE, SEED), 0);
+	set_ok(&s.f, 0, 8 * GM_PAGE, true);
+	gm_assert(!host_may(&s, 0), "locked");
+	gm_assert(gm_sigbus(second, false), "second mapping");
+	gm_assert_eq(gm_in_child(touch_in_child, &s), 0);
+	gm_assert_ok(munlock(s.mem, 8 * GM_PAGE));
+	gm_guest_verify(s.g, 0, 8 * GM_PAGE, SEED);
+	gm_assert_ok(munmap(second, s.f.size));
+	close_scene(&s);
+}
+
+#define assert_set_errno(s, err, ...)						\
+do {										\
+	struct kvm_memory_attributes2 bad_attrs = {					\
+		.error_offset = ~0ULL, ##__VA_ARGS__				\
+	};									\
+										\
+	gm_assert_errno(ioctl((s)->f.fd, KVM_SET_MEMORY_ATTRIBUTES2, &bad_attrs), err);	\
+	gm_assert_eq(bad_attrs.error_offset, ~0ULL);					\
+} while (0)
+
+static void bad_input(unsigned int source)
+{
+	struct kvm_memory_attributes2 a = { .size = GM_PAGE };
+	struct gm_file plain;
+	struct kvm_vm *vm;
+	struct scene s;
+	int bit;
+
+	open_scene(&s, source, 1, GM_MMAP);
+	assert_set_errno(&s, EINVAL, .size = 0);
+	assert_set_errno(&s, EINVAL, .size = 1);
+	assert_set_errno(&s, EINVAL, .size = GM_PAGE + 1);
+	assert_set_errno(&s, EINVAL, .size = GM_PAGE, .offset = 1);
+	assert_set_errno(&s, EINVAL, .size = GM_PAGE, .offset = s.f.size);
+	assert_set_errno(&s, EINVAL, .size = s.f.size + GM_PAGE);
+	assert_set_errno(&s, EINVAL, .offset = -GM_PAGE, .size = 2 * GM_PAGE);
+	assert_set_errno(&s, EINVAL, .offset = -GM_PAGE, .size = GM_PAGE);
+	assert_set_errno(&s, EINVAL, .offset = GM_PAGE, .size = -GM_PAGE);
+	for (bit = 0; bit < 64; bit++) {
+		if (1ULL << bit != KVM_MEMORY_ATTRIBUTE_PRIVATE)
+			assert_set_errno(&s, EINVAL, .size = GM_PAGE, .attributes = 1ULL << bit);
+		assert_set_errno(&s, EINVAL, .size = GM_PAGE, .flags = 1ULL << bit);
+	}
+	for (bit = 0; bit < ARRAY_SIZE(a.reserved); bit++) {
+		a.reserved[bit] = 1;
+		gm_assert_errno(ioctl(s.f.fd, KVM_SET_MEMORY_ATTRIBUTES2, &a), EINVAL);
+		gm_assert_errno(ioctl(s.f.fd, KVM_GET_MEMORY_ATTRIBUTES2, &a), EINVAL);
+		a.reserved[bit] = 0;
+	}
+	gm_assert_errno(ioctl(s.f.fd, KVM_SET_MEMORY_ATTRIBUTES2, NULL), EFAULT);
+	gm_assert_errno(ioctl(s.f.fd, KVM_GET_MEMORY_ATTRIBUTES2, NULL), EFAULT);
+	a.offset = s.f.size;
+	gm_assert_errno(ioctl(s.f.fd, KVM_GET_MEMORY_ATTRIBUTES2, &a), EINVAL);
+	a.offset = 1;
+	gm_assert_errno(ioctl(s.f.fd, KVM_GET_MEMORY_ATTRIBUTES2, &a), EINVAL);
+	gm_assert_errno(ioctl(s.f.fd, KVM_CREATE_VCPU, 0), ENOTTY);
+	assert_run(&s.f, 0, s.f.size, true);
+
+	/* Files that do not track, which is said before anything else. */
+	a = (struct kvm_memory_attributes2) { .flags = ~0ULL };
+	plain = gm_create_from(s.g->vm, s.src, s.n, 0);
+	gm_assert_errno(ioctl(plain.fd, KVM_SET_MEMORY_ATTRIBUTES2, &a), ENOTTY);
+	gm_assert_errno(ioctl(plain.fd, KVM_GET_MEMORY_ATTRIBUTES2, &a), ENOTTY);
+	gm_assert_errno(ioctl(plain.fd, KVM_SET_MEMORY_ATTRIBUTES2, NULL), ENOTTY);
+	gm_close(&plain);
+	vm = vm_create_barebones();
+	plain = gm_create_from(vm, s.src, s.n, GM_SHARED);
+	gm_assert_errno(ioctl(plain.fd, KVM_SET_MEMORY_ATTRIBUTES2, &a), ENOTTY);
+	gm_assert_errno(ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES2, &a), ENOTTY);
+	gm_close(&plain);
+	gm_assert_eq(vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES), 0);
+	kvm_vm_free(vm);
+	gm_assert_eq(vm_check_cap(s.g->vm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES),
+		     KVM_MEMORY_ATTRIBUTE_PRIVATE);
+	close_scene(&s);
+}
+
+/* One shared page in the middle of everything, and what it costs the guest. */
+static void mapping_size(unsigned int source)
+{
+	u64 p4k, p2m, p1g, faults, off = 37 * GM_2M + 9 * GM_PAGE;
+	struct scene s;
+
+	open_scene(&s, source, 1, GM_MMAP);
+	gm_guest_touch(s.g, 0, s.n, GM_2M, SEED);
+	p4k = gm_vm_stat(s.g, "pages_4k");
+	p1g = gm_vm_stat(s.g, "pages_1g");
+	gm_assert_eq(p1g, 1);
+	p2m = gm_vm_stat(s.g, "pages_2m");
+
+	set_ok(&s.f, off, GM_PAGE, false);
+	WRITE_ONCE(*(u64 *)(s.mem + off), 1);
+	faults = gm_vcpu_stat(s.g, 0, "pf_taken");
+	gm_guest_touch(s.g, 0, s.n, GM_PAGE, SEED);
+	faults = gm_vcpu_stat(s.g, 0, "pf_taken") - faults;
+	gm_note("%lu faults, %ld 4K, %ld 2M, %ld 1G", (unsigned long)faults,
+		(long)(gm_vm_stat(s.g, "pages_4k") - p4k),
+		(long)(gm_vm_stat(s.g, "pages_2m") - p2m),
+		(long)gm_vm_stat(s.g, "pages_1g"));
+	gm_assert_eq(gm_vm_stat(s.g, "pages_2m") - p2m, 511);
+	gm_assert_le(gm_vm_stat(s.g, "pages_4k") - p4k, 512);
+	gm_assert_le(faults, 1030);
+	if (gm_read_long("/proc/sys/vm/hugetlb_optimize_vmemmap") == 1 &&
+	    s.src->flags & GM_HUGETLB)
+		gm_assert_le(gm_fdinfo(&s.f, "gmem-vmemmap"), GM_PAGE);
+
+	set_ok(&s.f, off, GM_PAGE, true);
+	gm_guest_touch(s.g, off, GM_PAGE, GM_PAGE, SEED);
+	gm_assert_eq(gm_vm_stat(s.g, "pages_1g"), 1);
+	gm_guest_check(s.g, 0, s.n, GM_PAGE, SEED);
+	assert_withdrawn(&s.f);
+	close_scene(&s);
+}
+
+/* The file is enough: VM and vCPU fds closed, slots gone. */
+static void outlive(unsigned int source)
+{
+	struct scene s;
+
+	open_scene(&s, source, 1, GM_SHARED);
+	gm_host_fill(s.mem, 0, GM_PAGE, SEED);
+	gm_vm_free(s.g);
+	gm_assert_eq(gm_host_differ(s.mem, 0, GM_PAGE, SEED), 0);
+	set_ok(&s.f, 0, GM_PAGE, true);
+	gm_assert(!host_may(&s, 0), "private");
+	set_ok(&s.f, 0, GM_PAGE, false);
+	gm_assert_eq(gm_host_differ(s.mem, 0, GM_PAGE, SEED), 0);
+	gm_assert_ok(munmap(s.mem, s.f.size));
+	gm_close(&s.f);
+}
+
+/* Random requests against a list of what every page should be. */
+static void model(unsigned int source, unsigned int blocks)
+{
+	u64 state = gm_seed, pages, i, at, nr, op;
+	unsigned char *private, *seed;
+	struct scene s;
+
+	open_scene(&s, source, blocks, GM_MMAP);
+	pages = s.len / GM_PAGE;
+	private = malloc(pages);
+	seed = calloc(pages, 1);
+	memset(private, 1, pages);
+
+	for (i = 0; i < 400; i++) {
+		op = gm_rand(&state) % 8;
+		at = gm_rand(&state) % pages;
+		nr = gm_rand(&state) % 4 ? 1 + gm_rand(&state) % 16 : 1 + gm_rand(&state) % pages;
+		if (nr > pages - at)
+			nr = pages - at;
+
+		if (op < 4) {
+			set_ok(&s.f, at * GM_PAGE, nr * GM_PAGE, op & 1);
+			memset(private + at, op & 1, nr);
+		} else if (op == 4) {
+			gm_assert_ok(gm_punch(&s.f, at * GM_PAGE, nr * GM_PAGE));
+			memset(seed + at, 0, nr);
+		} else {
+			u64 p;
+
+			for (p = at; p < at + nr; p++) {
+				u64 off = p * GM_PAGE;
+				unsigned char v = 1 + gm_rand(&state) % 250;
+
+				if (op == 5 && !private[p])
+					gm_host_fill(s.mem + off, off, GM_PAGE, v);
+				else
+					gm_guest_fill(s.g, off, GM_PAGE, v);
+				seed[p] = v;
+			}
+		}
+
+		at = gm_rand(&state) % pages;
+		gm_assert_eq(get(&s.f, at * GM_PAGE).attributes,
+			     private[at] ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
+		gm_assert_eq(host_may(&s, at * GM_PAGE), !private[at]);
+		if (!private[at])
+			gm_assert_eq(gm_host_differ(s.mem + at * GM_PAGE, at * GM_PAGE,
+						    GM_PAGE, seed[at]), 0);
+	}
+	for (at = 0; at < pages; at++)
+		gm_guest_verify(s.g, at * GM_PAGE, GM_PAGE, seed[at]);
+	free(private);
+	free(seed);
+	close_scene(&s);
+}
+
+#define CASE(_name, ...) static void _name(void) { __VA_ARGS__; }
+
+CASE(identity_4k, identity(GM_SRC_4K, 512))
+CASE(identity_2m, identity(GM_SRC_THP_2M, 4))
+CASE(identity_hugetlb_2m, identity(GM_SRC_HTLB_2M, 4))
+CASE(identity_hugetlb_1g, identity(GM_SRC_HTLB_1G, 1))
+CASE(init_shared_2m, init_shared(GM_SRC_THP_2M))
+CASE(init_shared_hugetlb_2m, init_shared(GM_SRC_HTLB_2M))
+CASE(holder_4k, holder(GM_SRC_4K))
+CASE(holder_2m, holder(GM_SRC_THP_2M))
+CASE(holder_hugetlb_2m, holder(GM_SRC_HTLB_2M))
+CASE(no_holders_4k, no_holders(GM_SRC_4K))
+CASE(no_holders_2m, no_holders(GM_SRC_THP_2M))
+CASE(bad_input_4k, bad_input(GM_SRC_4K))
+CASE(bad_input_2m, bad_input(GM_SRC_THP_2M))
+CASE(mapping_size_hugetlb_1g, mapping_size(GM_SRC_HTLB_1G))
+CASE(outlive_2m, outlive(GM_SRC_THP_2M))
+CASE(model_4k, model(GM_SRC_4K, 512))
+CASE(model_2m, model(GM_SRC_THP_2M, 4))
+CASE(model_hugetlb_2m, model(GM_SRC_HTLB_2M, 4))
+
+int main(int argc, char **argv)
+{
+	static const struct gm_case cases[] = {
+		{ "identity_4k", identity_4k },
+		{ "identity_2m", identity_2m },
+		{ "identity_hugetlb_2m", identity_hugetlb_2m },
+		{ "identity_hugetlb_1g", identity_hugetlb_1g, 60 },
+		{ "init_shared_2m", init_shared_2m },
+		{ "init_shared_hugetlb_2m", init_shared_hugetlb_2m },
+		{ "holder_4k", holder_4k },
+		{ "holder_2m", holder_2m },
+		{ "holder_hugetlb_2m", holder_hugetlb_2m },
+		{ "no_holders_4k", no_holders_4k },
+		{ "no_holders_2m", no_holders_2m },
+		{ "bad_input_4k", bad_input_4k },
+		{ "bad_input_2m", bad_input_2m },
+		{ "mapping_size_hugetlb_1g", mapping_size_hugetlb_1g, 60 },
+		{ "outlive_2m", outlive_2m },
+		{ "model_4k", model_4k, 60 },
+		{ "model_2m", model_2m, 60 },
+		{ "model_hugetlb_2m", model_hugetlb_2m, 60 },
+	};
+
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 16);
+}
