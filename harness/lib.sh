@@ -45,17 +45,20 @@ clock() {
 }
 
 # step TITLE LOG COMMAND...: run the command with its output in LOG and show
-# that it is alive. The command's end is seen as the end of its pipe.
+# that it is alive. The command's end is seen as the end of its pipe, which
+# carries nothing: a read whose time runs out loses what it had begun to read.
+# Without the colon, the subshell would become the command, its stdout the log.
 step() {
-	local title=$1 log=$2 start=$SECONDS fd word='' now rc
+	local title=$1 log=$2 start=$SECONDS fd pid now rc
 
 	shift 2
 	mkdir -p "$(dirname "$log")"
 	: >"$log"
-	exec {fd}< <(set -e; "$@" >"$log" 2>&1 </dev/null; echo 'done')
+	exec {fd}< <(set -e; "$@" >"$log" 2>&1 </dev/null; :)
+	pid=$!
 	while :; do
 		rc=0
-		read -r -t "$([ -t "$MSG" ] && echo 2 || echo 20)" word <&"$fd" || rc=$?
+		read -r -t "$([ -t "$MSG" ] && echo 2 || echo 20)" <&"$fd" || rc=$?
 		# More than 128 says that time has passed, nothing else.
 		[ $rc -gt 128 ] || break
 		now=$(clock $((SECONDS - start)))
@@ -69,7 +72,7 @@ step() {
 	exec {fd}<&-
 	now=$((SECONDS - start))
 	[ ! -t "$MSG" ] || printf '\r\033[K' >&"$MSG"
-	if [ "$word" != 'done' ]; then
+	if ! wait "$pid"; then
 		grep -nE '([Ee]rror|ERROR|failed|undefined|FAILED)' "$log" | tail -n 20 >&"$MSG" ||
 			tail -n 20 "$log" >&"$MSG"
 		die "$title failed" "read $log"

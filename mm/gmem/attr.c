@@ -42,10 +42,8 @@ int gmem_attr_setup(struct gmem_inode *gi)
 	if (!(gi->flags & GMEM_TRACK))
 		return 0;
 
-	mt_set_external_lock(&gi->attrs, &mapping->invalidate_lock);
-
 	filemap_invalidate_lock(mapping);
-	err = mas_store_gfp(&mas, gmem_attr_entry(private), GFP_KERNEL_ACCOUNT);
+	err = mas_store_gfp(&mas, gmem_attr_entry(private), GMEM_GFP);
 	filemap_invalidate_unlock(mapping);
 
 	return err;
@@ -121,7 +119,7 @@ int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 
 	mas_init(mas, &gi->attrs, first);
 	mas_set_range(mas, first, last);
-	return mas_preallocate(mas, gmem_attr_entry(private), GFP_KERNEL_ACCOUNT);
+	return mas_preallocate(mas, gmem_attr_entry(private), GMEM_GFP);
 }
 
 /**

@@ -138,17 +138,17 @@ static int gmem_store_page(struct gmem_inode *gi, pgoff_t index,
 	int err;
 
 	if (!gi->order)
-		return xa_err(xa_store(&gi->blocks, index, page, GFP_KERNEL_ACCOUNT));
+		return xa_err(xa_store(&gi->blocks, index, page, GMEM_GFP));
 
 	entry = xa_load(&gi->blocks, gmem_key(index));
 	if (!entry) {
-		table = kzalloc_obj(*table, GFP_KERNEL_ACCOUNT);
+		table = kzalloc_obj(*table, GMEM_GFP);
 		if (!table)
 			return -ENOMEM;
 
 		err = xa_err(xa_store(&gi->blocks, gmem_key(index),
 				      xa_tag_pointer(table, GMEM_TABLE_TAG),
-				      GFP_KERNEL_ACCOUNT));
+				      GMEM_GFP));
 		if (err) {
 			kfree(table);
 			return err;
@@ -219,7 +219,7 @@ static int gmem_store_block(struct gmem_inode *gi, struct gmem_block *block)
 	int err;
 
 	err = xa_err(xa_store_range(&gi->blocks, first, last, block,
-				    GFP_KERNEL_ACCOUNT));
+				    GMEM_GFP));
 	if (err)
 		xa_store_range(&gi->blocks, first, last, NULL, GFP_KERNEL);
 	return err;
@@ -234,7 +234,7 @@ static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
 	int err;
 
 	block = kzalloc_flex(*block, chunk, gmem_nr_chunks(order),
-			     GFP_KERNEL_ACCOUNT);
+			     GMEM_GFP);
 	if (!block)
 		return -ENOMEM;
 

@@ -24,7 +24,10 @@
 
 #include "internal.h"
 
-/* Transient holders are gone within microseconds; 1 + 2 + 4 + 8 ms is ample. */
+/*
+ * Transient holders are gone within microseconds: to drain the per-CPU batches,
+ * then to wait for 1, 2 and 4 ms is ample.
+ */
 #define GMEM_BUSY_RETRIES	4
 
 /* The block at an index decides how far a stale order could reach. */

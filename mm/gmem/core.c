@@ -167,6 +167,7 @@ int gmem_get_pfn_locked(struct inode *inode, struct gmem_view *view,
 	struct gmem_inode *gi = GMEM_I(inode);
 	struct gmem_backing b;
 	struct gmem_run run;
+	bool private;
 	int err;
 
 	gmem_assert_held(gi);
@@ -181,17 +182,21 @@ int gmem_get_pfn_locked(struct inode *inode, struct gmem_view *view,
 	if (gmem_is_poisoned(&b))
 		return -EHWPOISON;
 
-	out->pfn = page_to_pfn(b.page);
-	out->private = gmem_attr_run(gi, index, &run);
-	out->order = gmem_run_order(&run, index, gmem_clean_order(&b, index));
+	private = gmem_attr_run(gi, index, &run);
 
 	/* What no host mapping has touched is referenced by nobody. */
 	VM_WARN_ON_ONCE(page_ref_count(b.page) && PageGmem(b.page));
 
-	if (view && out->private && gi->owner->make_private)
-		err = gi->owner->make_private(view, index, out->pfn);
+	if (view && private && gi->owner->make_private) {
+		err = gi->owner->make_private(view, index, page_to_pfn(b.page));
+		if (err)
+			return err;
+	}
 
-	return err;
+	out->pfn = page_to_pfn(b.page);
+	out->private = private;
+	out->order = gmem_run_order(&run, index, gmem_clean_order(&b, index));
+	return 0;
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_get_pfn_locked, "kvm");
 
@@ -421,6 +426,7 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	INIT_LIST_HEAD(&gi->entry);
 	INIT_LIST_HEAD(&gi->views);
 	mt_init_flags(&gi->attrs, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
+	mt_set_external_lock(&gi->attrs, &gi->inode.i_data.invalidate_lock);
 	gi->nr_private = 0;
 	mpol_shared_policy_init(&gi->policy, NULL);
 	for (i = 0; i < GMEM_NR_COUNTERS; i++)

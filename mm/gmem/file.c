@@ -142,12 +142,12 @@ static vm_fault_t gmem_fault_locked(struct gmem_inode *gi, struct vm_fault *vmf)
 	case -EINTR:
 		/* A fatal signal is taken before the access is tried again. */
 		return VM_FAULT_NOPAGE;
-	case -ENOMEM:
-		/* Killing tasks does not fill a hugetlb pool. */
-		if (gi->source->fallback)
-			return VM_FAULT_OOM;
-		fallthrough;
 	default:
+		/*
+		 * What lacks is room in a pool or under a cgroup's limit. For
+		 * VM_FAULT_OOM the access would be repeated for ever: there is
+		 * nobody whose end would help.
+		 */
 		return VM_FAULT_SIGBUS;
 	}
 }

@@ -17,6 +17,12 @@ struct obj_cgroup;
 #define GMEM_CHUNK_ORDER	PMD_ORDER
 #define GMEM_CHUNK_PAGES	BIT(GMEM_CHUNK_ORDER)
 
+/*
+ * For records of ours. A cgroup at its limit means -ENOMEM, not that somebody
+ * is killed for a few bytes.
+ */
+#define GMEM_GFP		(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
+
 /* May gmem_source.take() scan and migrate for a gigabyte? */
 #define GMEM_TAKE_CONTIG	BIT(0)
 

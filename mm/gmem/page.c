@@ -148,7 +148,7 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
 	if (b->block) {
 		unsigned long offset = gmem_block_offset(b);
 
-		if (!gmem_get_chunk(b->block, offset, GFP_KERNEL_ACCOUNT)) {
+		if (!gmem_get_chunk(b->block, offset, GMEM_GFP)) {
 			err = -ENOMEM;
 			goto unlock;
 		}

@@ -11,16 +11,32 @@
 #include <linux/cpuset.h>
 #include <linux/gfp.h>
 #include <linux/memcontrol.h>
+#include <linux/sizes.h>
 
 #include "../internal.h"
 #include "../page_alloc.h"
 #include "internal.h"
 
+/*
+ * Room below a cgroup's limit that guest memory leaves, in bytes. A VMM that
+ * is at its limit is killed for the next page it touches, or for a page table of
+ * its guest, before it can deal with -ENOMEM.
+ */
+#define GMEM_HEADROOM	SZ_2M
+
 static int gmem_charge(struct obj_cgroup *objcg, unsigned int order)
 {
+	/* A limit is for the caller to deal with: nobody is killed for it. */
+	gfp_t gfp = GFP_KERNEL | (order ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL);
+	int err;
+
 	if (!objcg)
 		return 0;
-	return obj_cgroup_charge(objcg, GFP_KERNEL, PAGE_SIZE << order);
+
+	err = obj_cgroup_charge(objcg, gfp, (PAGE_SIZE << order) + GMEM_HEADROOM);
+	if (!err)
+		obj_cgroup_uncharge(objcg, GMEM_HEADROOM);
+	return err;
 }
 
 static void gmem_uncharge(struct obj_cgroup *objcg, unsigned int order)

@@ -418,6 +418,39 @@ static void gmem_hugetlb_lose(struct gmem_block *block, struct folio *folio)
 	}
 }
 
+static void gmem_hugetlb_add_surplus(struct hstate *h, int nid, long delta)
+{
+	lockdep_assert_held(&hugetlb_lock);
+
+	h->surplus_huge_pages += delta;
+	h->surplus_huge_pages_node[nid] += delta;
+}
+
+/*
+ * What comes back is reserved again. If the pool was shrunk meanwhile, hugetlb
+ * would free it as surplus even if nothing else is left for the reservation:
+ * let it see no surplus for as long as that takes. The page goes when the
+ * reservation does.
+ */
+static void gmem_hugetlb_free(struct folio *folio, struct gmem_loan *loan)
+{
+	struct hstate *h = loan->rsv->h;
+	long hidden = 0;
+
+	spin_lock_irq(&hugetlb_lock);
+	if (test_bit(HPG_restore_reserve, &loan->flags) &&
+	    h->resv_huge_pages >= h->free_huge_pages)
+		hidden = h->surplus_huge_pages_node[loan->nid];
+	gmem_hugetlb_add_surplus(h, loan->nid, -hidden);
+	spin_unlock_irq(&hugetlb_lock);
+
+	free_huge_folio(folio);
+
+	spin_lock_irq(&hugetlb_lock);
+	gmem_hugetlb_add_surplus(h, loan->nid, hidden);
+	spin_unlock_irq(&hugetlb_lock);
+}
+
 static void gmem_hugetlb_give(struct gmem_block *block)
 {
 	struct gmem_loan *loan = block->loan;
@@ -436,7 +469,7 @@ static void gmem_hugetlb_give(struct gmem_block *block)
 	if (block->nr_poison) {
 		gmem_hugetlb_lose(block, folio);
 	} else {
-		free_huge_folio(folio);
+		gmem_hugetlb_free(folio, loan);
 		/* Not before the pool has it back. */
 		if (test_bit(HPG_restore_reserve, &loan->flags))
 			atomic_long_inc(&rsv->left);

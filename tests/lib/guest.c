@@ -121,6 +121,13 @@ static int run_to_sync(struct gm_vm *g, unsigned int cpu)
 		vcpu_run_complete_io(vcpu);
 		return GM_NO_SLOT;
 	}
+	/*
+	 * Nor when the instruction was fetched, but when KVM carried it out
+	 * there was: memory that 7.3 can only reach through userspace_addr.
+	 */
+	if (vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	    vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+		return GM_NO_SLOT;
 	switch (get_ucall(vcpu, &uc)) {
 	case UCALL_SYNC:
 		break;

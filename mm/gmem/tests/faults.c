@@ -102,6 +102,7 @@ struct gmem_snapshot {
 	unsigned long present;
 	loff_t bytes;
 	unsigned int takes;
+	struct gmem_test_pool pool;
 };
 
 static void gmem_snapshot(struct gmem_test *gt, struct gmem_snapshot *s)
@@ -112,6 +113,7 @@ static void gmem_snapshot(struct gmem_test *gt, struct gmem_snapshot *s)
 	for (i = 0; i < GMEM_NR_COUNTERS; i++)
 		s->stat[i] = gmem_test_stat(gt, i);
 	s->takes = gt->nr_takes;
+	gmem_test_get_pool(&s->pool);
 	if (!gt->file)
 		return;
 
@@ -139,6 +141,7 @@ static void gmem_expect_unchanged(struct gmem_test *gt,
 			    "pages, failure %d", n);
 	KUNIT_EXPECT_EQ_MSG(gt->test, now.bytes, before->bytes,
 			    "bytes, failure %d", n);
+	gmem_test_expect_pool(gt, &before->pool);
 	gmem_test_expect_returned(gt, before->takes);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <linux/delay.h>
 #include <linux/file.h>
+#include <linux/hugetlb.h>
 #include <linux/jiffies.h>
 #include <linux/memcontrol.h>
 
@@ -139,7 +140,8 @@ static const char *gmem_test_live_state(struct gmem_test *gt, pgoff_t index,
 	return page_ref_count(page) == 1 ? "live" : "held";
 }
 
-static const char *gmem_test_frozen_state(struct page *page, void *private)
+static const char *gmem_test_frozen_state(struct page *page, void *private,
+					  bool listed)
 {
 	if (page->page_type != (unsigned int)PGTY_gmem << 24)
 		return "frozen with a wrong type";
@@ -149,8 +151,7 @@ static const char *gmem_test_frozen_state(struct page *page, void *private)
 		return "frozen with wrong private data";
 	if (page->flags.f & PAGE_FLAGS_CHECK_AT_PREP)
 		return "frozen with flags";
-	/* A single page fresh from its source has anything there. */
-	if (!private && !list_empty(&page->lru))
+	if (listed && !list_empty(&page->lru))
 		return "frozen on a list";
 #ifdef CONFIG_MEMCG
 	if (page->memcg_data)
@@ -186,12 +187,15 @@ const char *gmem_test_state(struct gmem_test *gt, pgoff_t index)
 		return "absent";
 	if (page_ref_count(b.page))
 		return gmem_test_live_state(gt, index, b.page);
+	/* A single page fresh from its source may have anything in ->lru. */
 	if (!b.block)
-		return gmem_test_frozen_state(b.page, gt->gi);
+		return gmem_test_frozen_state(b.page, gt->gi, false);
 	if (b.block->state == GMEM_INTACT)
 		return gmem_test_block_state(&b);
-	return PageCompound(b.page) ? "compound in a dissolved block" :
-	       gmem_test_frozen_state(b.page, NULL);
+	if (PageCompound(b.page))
+		return "compound in a dissolved block";
+	/* That of a template points to the template. */
+	return gmem_test_frozen_state(b.page, NULL, !b.block->hvo);
 }
 
 /**
@@ -241,11 +245,16 @@ unsigned long gmem_test_present(struct gmem_test *gt)
 static bool gmem_test_is_lost(unsigned long pfn)
 {
 	struct page *page = pfn_to_page(pfn);
+	unsigned int order;
 
 	if (page_ref_count(page))
 		return false;
 	if (PageGmem(compound_head(page)))
 		return true;
+	/* A tail of what was taken without __GFP_COMP, as by stackdepot. */
+	for (order = 1; order < PAGE_ALLOC_COSTLY_ORDER; order++)
+		if (page_ref_count(pfn_to_page(round_down(pfn, 1UL << order))))
+			return false;
 	return !page_has_type(page) && !PageCompound(page) &&
 	       !is_free_buddy_page(page);
 }
@@ -264,6 +273,19 @@ static bool gmem_test_returned(unsigned long pfn)
 	return false;
 }
 
+/* Taken since, and where it belongs. */
+static bool gmem_test_in_file(struct gmem_test *gt, unsigned long pfn)
+{
+	struct gmem_block *block;
+
+	if (!gt->file)
+		return false;
+
+	guard(rcu)();
+	block = gmem_find_block(pfn);
+	return block && block->gi == gt->gi;
+}
+
 /**
  * gmem_test_expect_returned - what was taken from the source is free again
  * @gt: test; forgets what it has noted about these calls
@@ -277,7 +299,7 @@ void gmem_test_expect_returned(struct gmem_test *gt, unsigned int first)
 	drain_all_pages(NULL);
 	for (i = first; i < gt->nr_takes; i++) {
 		pfn = gt->take[i].pfn;
-		if (!pfn)
+		if (!pfn || gmem_test_in_file(gt, pfn))
 			continue;
 		step = gt->take[i].order == PUD_ORDER ? 64 : 1;
 		for (end = pfn + (1UL << gt->take[i].order); pfn < end; pfn += step) {
@@ -292,6 +314,34 @@ void gmem_test_expect_returned(struct gmem_test *gt, unsigned int first)
 	gt->nr_takes = first;
 }
 
+void gmem_test_get_pool(struct gmem_test_pool *pool)
+{
+	memset(pool, 0, sizeof(*pool));
+#ifdef CONFIG_HUGETLB_PAGE
+	struct hstate *h = size_to_hstate(PMD_SIZE);
+
+	if (!h)
+		return;
+	spin_lock_irq(&hugetlb_lock);
+	pool->total = h->nr_huge_pages;
+	pool->free = h->free_huge_pages;
+	pool->reserved = h->resv_huge_pages;
+	pool->surplus = h->surplus_huge_pages;
+	spin_unlock_irq(&hugetlb_lock);
+#endif
+}
+
+void gmem_test_expect_pool(struct gmem_test *gt, const struct gmem_test_pool *pool)
+{
+	struct gmem_test_pool now;
+
+	gmem_test_get_pool(&now);
+	KUNIT_EXPECT_EQ(gt->test, now.total, pool->total);
+	KUNIT_EXPECT_EQ(gt->test, now.free, pool->free);
+	KUNIT_EXPECT_EQ(gt->test, now.reserved, pool->reserved);
+	KUNIT_EXPECT_EQ(gt->test, now.surplus, pool->surplus);
+}
+
 /* Every counter is what it was before the test. */
 void gmem_test_expect_stats(struct gmem_test *gt)
 {
@@ -300,6 +350,7 @@ void gmem_test_expect_stats(struct gmem_test *gt)
 	for (i = 0; i < GMEM_NR_COUNTERS; i++)
 		KUNIT_EXPECT_EQ_MSG(gt->test, gmem_test_stat(gt, i), 0,
 				    "counter %d", i);
+	gmem_test_expect_pool(gt, &gt->pool);
 }
 
 /**
@@ -336,6 +387,7 @@ int gmem_test_init(struct kunit *test)
 		gt->view[i].view.ops = &gmem_test_view_ops;
 	for (i = 0; i < GMEM_NR_COUNTERS; i++)
 		gt->stat[i] = atomic_long_read(&gmem_stat[i]);
+	gmem_test_get_pool(&gt->pool);
 
 	test->priv = gt;
 	gmem_test_current = gt;

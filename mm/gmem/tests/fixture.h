@@ -59,12 +59,21 @@ struct gmem_test_shared {
 	u8 byte;		/* first of the memory at that time */
 };
 
+/* HugePages_* of 2 MiB, all 0 without hugetlb. */
+struct gmem_test_pool {
+	unsigned long total;
+	unsigned long free;
+	unsigned long reserved;
+	unsigned long surplus;
+};
+
 /**
  * struct gmem_test - one test, test->priv
  * @test: KUnit's
  * @file: the file under test, or NULL
  * @gi: its inode
  * @stat: counters before the test
+ * @pool: before the test
  * @view: consumers; the first belongs to the file
  * @trace: calls in their order: pN, bN and eN for prepare(), invalidate_begin()
  *	and invalidate_end() of view N, s for make_shared()
@@ -86,6 +95,7 @@ struct gmem_test {
 	struct file *file;
 	struct gmem_inode *gi;
 	long stat[GMEM_NR_COUNTERS];
+	struct gmem_test_pool pool;
 
 	struct gmem_test_view view[GMEM_TEST_VIEWS];
 	char trace[GMEM_TEST_TRACE];
@@ -143,6 +153,8 @@ bool gmem_test_filled(const struct page *page, unsigned long nr, u8 byte);
 unsigned long gmem_test_present(struct gmem_test *gt);
 void gmem_test_expect_returned(struct gmem_test *gt, unsigned int first);
 void gmem_test_expect_stats(struct gmem_test *gt);
+void gmem_test_get_pool(struct gmem_test_pool *pool);
+void gmem_test_expect_pool(struct gmem_test *gt, const struct gmem_test_pool *pool);
 bool gmem_test_wait_stat(enum gmem_counter counter, long value);
 
 /* How much of a counter the test itself has moved. */
