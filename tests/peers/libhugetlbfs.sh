@@ -42,7 +42,8 @@ snapshot() {
 
 # "RESULT NAME" of each test, from what run_tests.py prints: the command with
 # its environment, then what the test said, one line or many. A name that comes
-# again gets a number.
+# again gets a number. What a signal ends says nothing: NONE; how many these are
+# is among the totals.
 results() {
 	awk '
 	function finish() {
@@ -59,7 +60,15 @@ results() {
 			result = "CONFIG"
 		gsub(/ /, "-", result)
 	}
-	/^\*\*\*\*\*\*\*\*\*\* TEST SUMMARY/ { finish(); ended = 1; exit }
+	/^\*\*\*\*\*\*\*\*\*\* TEST SUMMARY/ { finish(); ended = 1; next }
+	ended {
+		if (match($0, /^\* *[^:]*:/)) {
+			name = substr($0, 1, RLENGTH - 1)
+			sub(/^\* */, "", name)
+			print $NF, "in total: " name
+		}
+		next
+	}
 	match($0, / \([0-9]+[KMG]: (32|64)\):\t/) {
 		finish()
 		name = substr($0, 1, RSTART - 1)
