@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Booting a kernel in QEMU: `exec` and `shell`.
 
-need initramfs
+need initramfs peers
 
 guest_usage() {
 	cat <<-'END'
@@ -22,6 +22,7 @@ guest_usage() {
 	  --icount       count instructions: -icount shift=0,sleep=off, one processor
 	  --append TEXT  more kernel command line; may be repeated
 	  --add FILE     put FILE at /t/NAME, with the libraries it loads; repeatable
+	  --pack NAME    bring programs of others: libhugetlbfs (its tests), stress-ng
 	  --timeout S    give up after S seconds (1800; shell: never)
 
 	Status: CMD's; 70 when the kernel reported a WARNING, BUG, Oops or a sanitizer's
@@ -48,7 +49,7 @@ kernel_report() {
 
 guest_options() {
 	G_KERNEL=gmem G_SMP=1 G_MEM=2G G_NUMA='' G_SWAP='' G_ICOUNT='' G_APPEND='' G_TIMEOUT=''
-	G_ADD=() G_CMD=()
+	G_ADD=() G_PACK=() G_CMD=()
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel)	G_KERNEL=$(optarg "$@"); shift;;
@@ -59,6 +60,7 @@ guest_options() {
 		--icount)	G_ICOUNT=1;;
 		--append)	G_APPEND+=" $(optarg "$@")"; shift;;
 		--add)		G_ADD+=("$(optarg "$@")"); shift;;
+		--pack)		G_PACK+=("$(optarg "$@")"); shift;;
 		--timeout)	G_TIMEOUT=$(optarg "$@"); shift;;
 		--help|-h)	guest_usage; exit 0;;
 		--)		shift; G_CMD=("$@"); break;;
@@ -76,6 +78,9 @@ guest_options() {
 	[[ -z $G_TIMEOUT || $G_TIMEOUT =~ ^[1-9][0-9]*$ ]] ||
 		die "--timeout $G_TIMEOUT is no number" "give seconds" 2
 	[ -z "$G_ICOUNT" ] || [ "$G_SMP" -eq 1 ] || die "--icount has one processor" "drop --smp" 2
+	for f in "${G_PACK[@]}"; do
+		[[ " ${PACKS[*]} " == *" $f "* ]] || die "no pack '$f'" "take one of: ${PACKS[*]}" 2
+	done
 	for f in "${G_ADD[@]}"; do
 		[ -f "$f" ] || die "$f is not a file" "--add takes files" 2
 	done
@@ -91,6 +96,7 @@ megabytes() {
 # The part of the initial file system that belongs to this boot.
 make_extra() {
 	local dir=$1 root=$1/root f mode=$2
+	local -a parts
 
 	mkdir -p "$root/gmem" "$root/t"
 	printf 'GMEM_INTERACTIVE=%q\nGMEM_SWAP=%q\nGMEM_KMEMLEAK=%q\nTERM=%q\n' \
@@ -110,14 +116,20 @@ make_extra() {
 		libraries "$root" "$f"
 	done
 	archive "$root" "$dir/extra.cpio"
-	cat "$BUILD/initramfs/base.cpio" "$dir/extra.cpio" >"$dir/initrd"
+	parts=("${G_PACK[@]/#/$BUILD/initramfs/}")
+	cat "$BUILD/initramfs/base.cpio" "${parts[@]/%/.cpio}" "$dir/extra.cpio" >"$dir/initrd"
 }
 
 guest_prepare() {
+	local p
+
 	packages qemu-system-x86
 	lock_build
 	kernel "$G_KERNEL"
 	base_initramfs
+	for p in "${G_PACK[@]}"; do
+		pack "$p"
+	done
 	unlock_build
 }
 
@@ -126,6 +138,8 @@ qemu_command() {
 	local dir=$1 log=$2 mem half
 
 	mem=$(megabytes "$G_MEM")
+	# no_timer_check: on a busy machine the emulated timer may be too late for
+	# the kernel, which then thinks it does not work.
 	Q=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 	   -cpu 'max,la57=off,phys-bits=48' -smp "$G_SMP,sockets=$G_SMP,cores=1" -m "${mem}M"
 	   -kernel "$BUILD/$G_KERNEL/arch/x86/boot/bzImage" -initrd "$dir/initrd"

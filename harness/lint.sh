@@ -84,7 +84,8 @@ check_plan() {
 		name=$(basename "$f" .c)
 		grep -v '^#' "$TOP/tests/plan" | grep -qE "(^|[^A-Za-z0-9_])$name([^A-Za-z0-9_]|\$)" ||
 			grep -qE "\"$name\"|/$name\"" "$TOP"/tests/*.c "$TOP"/tests/lib/*.c ||
-			grep -qE "(^|[^A-Za-z0-9_])$name([^A-Za-z0-9_]|\$)" "$TOP"/harness/*.sh ||
+			grep -qE "(^|[^A-Za-z0-9_])$name([^A-Za-z0-9_]|\$)" "$TOP"/harness/*.sh \
+				"$TOP"/tests/peers/*.sh ||
 			echo "tests/$name.c: no boot of tests/plan runs it"
 	done
 	awk '!/^#/ && NF && !cont && $2 !~ /^(stock|gmem|debug)$/ {

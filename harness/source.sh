@@ -20,8 +20,10 @@ debian_site() {
 		$2 !~ /-security/ { print $1 "|" $5; exit }'
 }
 
-fetch_source() {
-	local apt=$CACHE/apt site entry key opts
+# private_apt TYPE SUITE: set APT to an apt-get that knows that suite of the
+# machine's archive, deb or deb-src, and nothing else
+private_apt() {
+	local apt=$CACHE/apt/$2-$1 site entry key
 
 	IFS='|' read -r site entry < <(debian_site) ||
 		die "no Debian archive in this machine's apt configuration" \
@@ -29,16 +31,20 @@ fetch_source() {
 	key=$(grep -ioE 'signed-by *[:=] *[^] ]+' "${entry%:*}" 2>/dev/null |
 		sed -n '1s/.*[:=] *//p' || true)
 	mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
-	printf 'deb [%s] %s %s main\n' "${key:+signed-by=$key}" "$site" "$SOURCE_SUITE" |
+	printf '%s [%s] %s %s main\n' "$1" "${key:+signed-by=$key}" "$site" "$2" |
 		sed 's/ \[\]//' >"$apt/sources.list"
-	opts=(-q -o Dir::State="$apt/state" -o Dir::State::status=/var/lib/dpkg/status
-	      -o Dir::Cache="$apt/cache" -o Dir::Etc::sourcelist="$apt/sources.list"
-	      -o Dir::Etc::sourceparts=/dev/null -o Debug::NoLocking=1
-	      -o APT::Sandbox::User=root)
-	apt-get "${opts[@]}" update
+	APT=(apt-get -q -o Dir::State="$apt/state" -o Dir::State::status=/var/lib/dpkg/status
+	     -o Dir::Cache="$apt/cache" -o Dir::Etc::sourcelist="$apt/sources.list"
+	     -o Dir::Etc::sourceparts=/dev/null -o Debug::NoLocking=1
+	     -o APT::Sandbox::User=root)
+	"${APT[@]}" update
+}
+
+fetch_source() {
+	private_apt deb "$SOURCE_SUITE"
 	cd "$CACHE" || return
-	apt-get "${opts[@]}" download "$SOURCE_PACKAGE=$SOURCE_VERSION" ||
-		apt-get "${opts[@]}" download "$SOURCE_PACKAGE"
+	"${APT[@]}" download "$SOURCE_PACKAGE=$SOURCE_VERSION" ||
+		"${APT[@]}" download "$SOURCE_PACKAGE"
 }
 
 # The newest package in the cache; the pinned one if it is there.
