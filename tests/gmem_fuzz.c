@@ -293,7 +293,7 @@ int main(int argc, char **argv)
 			.name = configs[i].name,
 			.fn = case_fn[i],
 			/* And time to reduce a failure. */
-			.seconds = 600 + total_ops / 100,
+			.seconds = 600 + total_ops / 20,
 		};
 	}
 	if (script.cfg) {
