@@ -73,7 +73,7 @@ programs_in() {
 }
 
 make_base() {
-	local root=$BUILD/initramfs/root st=$BUILD/selftests applet file dest
+	local root=$BUILD/initramfs/root st=$BUILD/selftests applet file dest lib
 
 	rm -rf "$root"
 	mkdir -p "$root"/{bin,dev,proc,sys,tmp,t,etc,usr/bin,usr/lib/kvm-selftests}
@@ -102,7 +102,11 @@ make_base() {
 	find "$TOP/tests" -maxdepth 1 -name "*.sh" -exec cp {} "$root/usr/bin/" \;
 	[ ! -d "$TOP/tests/peers" ] || cp -r "$TOP/tests/peers" "$root/usr/lib/"
 	mapfile -t files < <(programs_in "$root/usr")
-	libraries "$root" "${files[@]}"
+	# The C library loads it by name when a thread is cancelled.
+	lib=$(gcc -print-file-name=libgcc_s.so.1)
+	mkdir -p "$root/usr/lib"
+	cp -L "$lib" "$root/usr/lib/"
+	libraries "$root" "${files[@]}" "$lib"
 	archive "$root" "$BUILD/initramfs/base.cpio"
 }
 

@@ -47,14 +47,17 @@ summary() {
 
 # one_boot NAME KERNEL MARKS EXEC-ARGS...
 one_boot() {
-	local name=$1 kernel=$2 marks=$3 args=()
+	local name=$1 kernel=$2 marks=$3 rc=0 args=()
 
 	shift 3
 	[[ ,$marks, != *,kunit,* ]] || args+=(--kunit)
 	GMEM_LOG=$BUILD/log/test-$name.log perl "$TOP/harness/tap.pl" --name "$name" \
 		--log "$BUILD/log/test-$name.log" --results "$RESULTS/$name" "${args[@]}" \
 		-- "$TOP/dev" exec --kernel "$kernel" "$@" 2>&1 </dev/null |
-		sed -u "s/^/[$name] /"
+		sed -u "s/^/[$name] /" || rc=$?
+	# A reader that was killed has no opinion, which is not a good one.
+	[ $rc -eq 0 ] && [ -s "$RESULTS/$name" ] ||
+		printf 'fail\t%s\t0\tits results were not read to the end\n' "$name" >>"$RESULTS/$name"
 }
 
 # Does an entry belong to this run?

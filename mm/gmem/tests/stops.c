@@ -162,7 +162,7 @@ static int gmem_stop_open(struct inode *inode, struct file *file)
 	}
 
 	file->private_data = s;
-	return nonseekable_open(inode, file);
+	return stream_open(inode, file);
 }
 
 static int gmem_stop_release(struct inode *inode, struct file *file)
