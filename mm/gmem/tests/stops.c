@@ -91,13 +91,13 @@ static int gmem_stop_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot,
 }
 
 /* The guest has lost the range, and its state is still the old one. */
-static void gmem_stop_attr_commit(struct gmem_inode *gi, pgoff_t start,
-				  pgoff_t end, bool private, struct ma_state *mas)
+static void gmem_stop_attr_commit(struct gmem_inode *gi,
+				  struct gmem_attr_change *change)
 {
 	struct gmem_stop *s = &gmem_stops[GMEM_STOP_COMMIT];
 
 	gmem_stop_wait(s);
-	gmem_attr_commit(gi, start, end, private, mas);
+	gmem_attr_commit(gi, change);
 	gmem_stop_done(s);
 }
 
