@@ -395,6 +395,28 @@ static void after_mmio(unsigned int source, u64 flags)
 	close_scene(&s);
 }
 
+/* As many runs as can be, and one request over all of them. */
+static void many_runs(unsigned int source, unsigned int blocks)
+{
+	struct scene s;
+	u64 off;
+
+	open_scene(&s, source, blocks, GM_MMAP);
+	gm_guest_fill(s.g, 0, s.f.size, SEED);
+	for (off = 0; off < s.f.size; off += 2 * GM_PAGE)
+		set_ok(&s.f, off, GM_PAGE, false);
+	gm_assert_eq(get(&s.f, 0).size, GM_PAGE);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), s.f.size / 2);
+
+	set_ok(&s.f, GM_PAGE, s.f.size - GM_PAGE, true);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), s.f.size - GM_PAGE);
+	set_ok(&s.f, 0, s.f.size, false);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), 0);
+	assert_run(&s.f, 0, s.f.size, false);
+	gm_assert_eq(gm_host_differ(s.mem, 0, s.f.size, SEED), 0);
+	close_scene(&s);
+}
+
 /* Random requests against a list of what every page should be. */
 static void model(unsigned int source, unsigned int blocks)
 {
@@ -471,6 +493,8 @@ CASE(outlive_2m, outlive(GM_SRC_THP_2M))
 CASE(after_mmio_private_4k, after_mmio(GM_SRC_4K, GM_MMAP))
 CASE(after_mmio_private_2m, after_mmio(GM_SRC_THP_2M, GM_MMAP))
 CASE(after_mmio_shared_2m, after_mmio(GM_SRC_THP_2M, GM_SHARED))
+CASE(many_runs_4k, many_runs(GM_SRC_4K, 2500))
+CASE(many_runs_2m, many_runs(GM_SRC_THP_2M, 5))
 CASE(model_4k, model(GM_SRC_4K, 512))
 CASE(model_2m, model(GM_SRC_THP_2M, 4))
 CASE(model_hugetlb_2m, model(GM_SRC_HTLB_2M, 4))
@@ -496,6 +520,8 @@ int main(int argc, char **argv)
 		{ "after_mmio_private_4k", after_mmio_private_4k },
 		{ "after_mmio_private_2m", after_mmio_private_2m },
 		{ "after_mmio_shared_2m", after_mmio_shared_2m },
+		{ "many_runs_4k", many_runs_4k },
+		{ "many_runs_2m", many_runs_2m },
 		{ "model_4k", model_4k, 60 },
 		{ "model_2m", model_2m, 60 },
 		{ "model_hugetlb_2m", model_hugetlb_2m, 60 },

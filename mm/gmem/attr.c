@@ -11,6 +11,7 @@
  */
 #include <linux/maple_tree.h>
 #include <linux/rcupdate.h>
+#include <linux/rcupdate_wait.h>
 #include <linux/xarray.h>
 
 #include "internal.h"
@@ -107,6 +108,7 @@ int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 {
 	MA_STATE(mas, &gi->attrs, start, start);
 	pgoff_t first = start, last = end - 1;
+	unsigned long nr_runs = 0;
 	struct ma_state left;
 	bool state;
 
@@ -131,6 +133,11 @@ int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 			change->nr += min(mas.last + 1, end) - max(mas.index, start);
 		if (mas.last + 1 >= end)
 			break;
+		/* As many as there are pages, at worst. */
+		if (!(++nr_runs % GMEM_CHUNK_PAGES)) {
+			mas_pause(&mas);
+			cond_resched_rcu();
+		}
 		mas_next(&mas, ULONG_MAX);
 	}
 
