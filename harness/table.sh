@@ -36,7 +36,7 @@ run_usage() {
 
 	Then what it costs when guest and host give each other memory. Private memory
 	becomes shared, the host writes to each page, it becomes private, the guest
-	writes to each page. The median of 15 times:
+	writes to each page. The mean of the middle half of 64 times:
 
 	  one page       in a block whose other pages stay private
 	  2 MiB          in one request, there and back

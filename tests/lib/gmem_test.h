@@ -355,7 +355,7 @@ void gm_give(struct gm_give *s, u64 off, u64 len, bool private);
 
 struct gm_cycle {
 	u64 first;	/* dissolves the block */
-	u64 next;	/* median of those after it: the timer ticks in some */
+	u64 next;	/* mean of the middle half after it: the timer ticks in some */
 };
 
 /*
