@@ -43,48 +43,13 @@ static void close_scene(struct scene *s)
 	gm_vm_free(s->g);
 }
 
-static int set(const struct gm_file *f, u64 off, u64 len, bool private, u64 *error)
-{
-	struct kvm_memory_attributes2 a = {
-		.offset		= off,
-		.size		= len,
-		.attributes	= private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
-		.error_offset	= ~0ULL,
-	};
-	int r = ioctl(f->fd, KVM_SET_MEMORY_ATTRIBUTES2, &a) ? errno : 0;
-
-	if (error)
-		*error = a.error_offset;
-	else
-		gm_assert_eq(a.error_offset, ~0ULL);
-	return r;
-}
-
-static void set_ok(const struct gm_file *f, u64 off, u64 len, bool private)
-{
-	u64 error;
-	int r = set(f, off, len, private, &error);
-
-	gm_assert(!r, "%s at %#lx: %s, error_offset %#lx", private ? "private" : "shared",
-		  (unsigned long)off, strerror(r), (unsigned long)error);
-	gm_assert_eq(error, ~0ULL);
-}
-
-static struct kvm_memory_attributes2 get(const struct gm_file *f, u64 off)
-{
-	struct kvm_memory_attributes2 a = { .offset = off };
-
-	gm_assert_ok(ioctl(f->fd, KVM_GET_MEMORY_ATTRIBUTES2, &a));
-	return a;
-}
-
 /* One run of the attribute from off on, whatever is behind it. */
 static void assert_run(const struct gm_file *f, u64 off, u64 len, bool private)
 {
 	u64 end = off + len;
 
 	while (off < end) {
-		struct kvm_memory_attributes2 a = get(f, off);
+		struct kvm_memory_attributes2 a = gm_get(f, off);
 
 		gm_assert_eq(a.attributes, private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
 		gm_assert(a.size && !(a.size % GM_PAGE), "run of %#lx",
@@ -96,18 +61,6 @@ static void assert_run(const struct gm_file *f, u64 off, u64 len, bool private)
 static bool host_may(struct scene *s, u64 off)
 {
 	return !gm_sigbus(s->mem + off, false);
-}
-
-/* Nothing is live, and nobody holds anything. */
-static void assert_withdrawn(const struct gm_file *f)
-{
-	static struct gm_block b[4096];
-	size_t i, nr = gm_blocks(f, b, ARRAY_SIZE(b));
-
-	gm_assert(nr, "no block");
-	for (i = 0; i < nr; i++)
-		gm_assert(!b[i].live && !b[i].refs, "index %lu: %lu live, %ld references",
-			  (unsigned long)b[i].index, (unsigned long)b[i].live, b[i].refs);
 }
 
 /* Back and forth, seen from the guest, from the host and by page frame. */
@@ -132,7 +85,7 @@ static void identity(unsigned int source, unsigned int blocks)
 			u64 seed = SEED + 2 * round;
 
 			gm_guest_fill(s.g, off, len, seed);
-			set_ok(&s.f, off, len, false);
+			gm_set_ok(&s.f, off, len, false);
 			gm_assert_eq(gm_host_differ(s.mem + off, off, len, seed), 0);
 			gm_host_fill(s.mem + off, off, len, seed + 1);
 			gm_guest_verify(s.g, off, len, seed + 1);
@@ -140,7 +93,7 @@ static void identity(unsigned int source, unsigned int blocks)
 				gm_assert(!host_may(&s, off - GM_PAGE), "neighbour");
 			if (off + len < s.len)
 				gm_assert(!host_may(&s, off + len), "neighbour");
-			set_ok(&s.f, off, len, true);
+			gm_set_ok(&s.f, off, len, true);
 			gm_assert(!host_may(&s, off), "private again");
 			gm_assert(!host_may(&s, off + len - GM_PAGE), "private again");
 			gm_guest_verify(s.g, off, len, seed + 1);
@@ -150,7 +103,7 @@ static void identity(unsigned int source, unsigned int blocks)
 	}
 	gm_guest_verify(s.g, 0, s.len, SEED);
 	assert_run(&s.f, 0, s.f.size, true);
-	assert_withdrawn(&s.f);
+	gm_assert_withdrawn(&s.f);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), s.f.size);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-shared"), 0);
 	close_scene(&s);
@@ -166,14 +119,14 @@ static void init_shared(unsigned int source)
 	assert_run(&s.f, 0, s.f.size, false);
 	gm_host_fill(s.mem, 0, s.len, SEED);
 	gm_guest_verify(s.g, 0, s.len, SEED);
-	set_ok(&s.f, 0, s.f.size, false);
+	gm_set_ok(&s.f, 0, s.f.size, false);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-conversions"), 0);
-	set_ok(&s.f, 0, s.f.size, true);
-	set_ok(&s.f, 0, s.f.size, true);
-	set_ok(&s.f, 0, GM_PAGE, true);
+	gm_set_ok(&s.f, 0, s.f.size, true);
+	gm_set_ok(&s.f, 0, s.f.size, true);
+	gm_set_ok(&s.f, 0, GM_PAGE, true);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-conversions"), 1);
 	gm_guest_verify(s.g, 0, s.len, SEED);
-	assert_withdrawn(&s.f);
+	gm_assert_withdrawn(&s.f);
 
 	/* The VM's own attributes mean nothing where the file has them. */
 	n = gm_vcpu_stat(s.g, 0, "pf_taken");
@@ -202,23 +155,23 @@ static void holder(unsigned int source)
 	iov = (struct iovec) { .iov_base = s.mem + held, .iov_len = GM_PAGE };
 	gm_assert_eq(vmsplice(fd[1], &iov, 1, 0), GM_PAGE);
 
-	gm_assert_eq(set(&s.f, 0, len, true, &error), EAGAIN);
+	gm_assert_eq(gm_set(&s.f, 0, len, true, &error), EAGAIN);
 	gm_assert_eq(error, held);
-	gm_assert_eq(set(&s.f, held, GM_PAGE, true, &error), EAGAIN);
+	gm_assert_eq(gm_set(&s.f, held, GM_PAGE, true, &error), EAGAIN);
 	gm_assert_eq(error, held);
 	assert_run(&s.f, 0, s.f.size, false);
 	gm_assert_eq(gm_host_differ(s.mem, 0, len, SEED), 0);
 	gm_guest_verify(s.g, 0, len, SEED);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-eagain"), 2);
 	/* Around it, and not it. */
-	set_ok(&s.f, 0, held, true);
-	set_ok(&s.f, held + GM_PAGE, len - held - GM_PAGE, true);
+	gm_set_ok(&s.f, 0, held, true);
+	gm_set_ok(&s.f, held + GM_PAGE, len - held - GM_PAGE, true);
 	/* To shared again, also over the page that is held. */
-	set_ok(&s.f, 0, len, false);
+	gm_set_ok(&s.f, 0, len, false);
 
 	gm_assert_eq(read(fd[0], buf, GM_PAGE), GM_PAGE);
 	gm_assert_eq(gm_host_differ(buf, held, GM_PAGE, SEED), 0);
-	set_ok(&s.f, 0, len, true);
+	gm_set_ok(&s.f, 0, len, true);
 	gm_guest_verify(s.g, 0, len, SEED);
 	close(fd[0]);
 	close(fd[1]);
@@ -243,7 +196,7 @@ static void no_holders(unsigned int source)
 	gm_host_fill(s.mem, 0, 8 * GM_PAGE, SEED);
 	gm_assert_ok(mlock(s.mem, 8 * GM_PAGE));
 	gm_assert_eq(gm_host_differ(second, 0, 8 * GM_PAGE, SEED), 0);
-	set_ok(&s.f, 0, 8 * GM_PAGE, true);
+	gm_set_ok(&s.f, 0, 8 * GM_PAGE, true);
 	gm_assert(!host_may(&s, 0), "locked");
 	gm_assert(gm_sigbus(second, false), "second mapping");
 	gm_assert_eq(gm_in_child(touch_in_child, &s), 0);
@@ -333,7 +286,7 @@ static void mapping_size(unsigned int source)
 	gm_assert_eq(p1g, 1);
 	p2m = gm_vm_stat(s.g, "pages_2m");
 
-	set_ok(&s.f, off, GM_PAGE, false);
+	gm_set_ok(&s.f, off, GM_PAGE, false);
 	WRITE_ONCE(*(u64 *)(s.mem + off), 1);
 	faults = gm_vcpu_stat(s.g, 0, "pf_taken");
 	gm_guest_touch(s.g, 0, s.n, GM_PAGE, SEED);
@@ -349,11 +302,11 @@ static void mapping_size(unsigned int source)
 	    s.src->flags & GM_HUGETLB)
 		gm_assert_le(gm_fdinfo(&s.f, "gmem-vmemmap"), GM_PAGE);
 
-	set_ok(&s.f, off, GM_PAGE, true);
+	gm_set_ok(&s.f, off, GM_PAGE, true);
 	gm_guest_touch(s.g, off, GM_PAGE, GM_PAGE, SEED);
 	gm_assert_eq(gm_vm_stat(s.g, "pages_1g"), 1);
 	gm_guest_check(s.g, 0, s.n, GM_PAGE, SEED);
-	assert_withdrawn(&s.f);
+	gm_assert_withdrawn(&s.f);
 	close_scene(&s);
 }
 
@@ -366,9 +319,9 @@ static void outlive(unsigned int source)
 	gm_host_fill(s.mem, 0, GM_PAGE, SEED);
 	gm_vm_free(s.g);
 	gm_assert_eq(gm_host_differ(s.mem, 0, GM_PAGE, SEED), 0);
-	set_ok(&s.f, 0, GM_PAGE, true);
+	gm_set_ok(&s.f, 0, GM_PAGE, true);
 	gm_assert(!host_may(&s, 0), "private");
-	set_ok(&s.f, 0, GM_PAGE, false);
+	gm_set_ok(&s.f, 0, GM_PAGE, false);
 	gm_assert_eq(gm_host_differ(s.mem, 0, GM_PAGE, SEED), 0);
 	gm_assert_ok(munmap(s.mem, s.f.size));
 	gm_close(&s.f);
@@ -390,7 +343,7 @@ static void after_mmio(unsigned int source, u64 flags)
 	gm_slot(s.g, &s.f, GM_GPA, s.f.size, 0, NULL);
 	gm_guest_fill(s.g, 0, GM_PAGE, SEED);
 	gm_guest_verify(s.g, 0, GM_PAGE, SEED);
-	set_ok(&s.f, 0, GM_PAGE, true);
+	gm_set_ok(&s.f, 0, GM_PAGE, true);
 	gm_guest_verify(s.g, 0, GM_PAGE, SEED);
 	close_scene(&s);
 }
@@ -404,13 +357,13 @@ static void many_runs(unsigned int source, unsigned int blocks)
 	open_scene(&s, source, blocks, GM_MMAP);
 	gm_guest_fill(s.g, 0, s.f.size, SEED);
 	for (off = 0; off < s.f.size; off += 2 * GM_PAGE)
-		set_ok(&s.f, off, GM_PAGE, false);
-	gm_assert_eq(get(&s.f, 0).size, GM_PAGE);
+		gm_set_ok(&s.f, off, GM_PAGE, false);
+	gm_assert_eq(gm_get(&s.f, 0).size, GM_PAGE);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), s.f.size / 2);
 
-	set_ok(&s.f, GM_PAGE, s.f.size - GM_PAGE, true);
+	gm_set_ok(&s.f, GM_PAGE, s.f.size - GM_PAGE, true);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), s.f.size - GM_PAGE);
-	set_ok(&s.f, 0, s.f.size, false);
+	gm_set_ok(&s.f, 0, s.f.size, false);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), 0);
 	assert_run(&s.f, 0, s.f.size, false);
 	gm_assert_eq(gm_host_differ(s.mem, 0, s.f.size, SEED), 0);
@@ -438,7 +391,7 @@ static void model(unsigned int source, unsigned int blocks)
 			nr = pages - at;
 
 		if (op < 4) {
-			set_ok(&s.f, at * GM_PAGE, nr * GM_PAGE, op & 1);
+			gm_set_ok(&s.f, at * GM_PAGE, nr * GM_PAGE, op & 1);
 			memset(private + at, op & 1, nr);
 		} else if (op == 4) {
 			gm_assert_ok(gm_punch(&s.f, at * GM_PAGE, nr * GM_PAGE));
@@ -459,7 +412,7 @@ static void model(unsigned int source, unsigned int blocks)
 		}
 
 		at = gm_rand(&state) % pages;
-		gm_assert_eq(get(&s.f, at * GM_PAGE).attributes,
+		gm_assert_eq(gm_get(&s.f, at * GM_PAGE).attributes,
 			     private[at] ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
 		gm_assert_eq(host_may(&s, at * GM_PAGE), !private[at]);
 		if (!private[at])

@@ -43,30 +43,6 @@ static void close_scene(struct scene *s)
 	gm_vm_free(s->g);
 }
 
-static int set(const struct gm_file *f, u64 off, u64 len, bool private, u64 *error)
-{
-	struct kvm_memory_attributes2 a = {
-		.offset		= off,
-		.size		= len,
-		.attributes	= private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
-		.error_offset	= ~0ULL,
-	};
-	int r = ioctl(f->fd, KVM_SET_MEMORY_ATTRIBUTES2, &a) ? errno : 0;
-
-	*error = a.error_offset;
-	return r;
-}
-
-static void set_ok(const struct gm_file *f, u64 off, u64 len, bool private)
-{
-	u64 error;
-	int r = set(f, off, len, private, &error);
-
-	gm_assert(!r, "%s at %#lx: %s, error_offset %#lx", private ? "private" : "shared",
-		  (unsigned long)off, strerror(r), (unsigned long)error);
-	gm_assert_eq(error, ~0ULL);
-}
-
 /* All that a refused request could have changed. */
 #define MAX_RUNS	64
 #define MAX_BLOCKS	64
@@ -129,7 +105,7 @@ static void refused(struct scene *s, u64 off, u64 len, u64 held)
 	u64 error, p;
 
 	look(s, &before);
-	gm_assert_eq(set(&s->f, off, len, true, &error), EAGAIN);
+	gm_assert_eq(gm_set(&s->f, off, len, true, &error), EAGAIN);
 	gm_assert_eq(error, held);
 	/* The guest has lost no mapping; the host finds all it had. */
 	gm_guest_verify(s->g, 0, s->f.size, SEED);
@@ -176,22 +152,22 @@ static void holders(unsigned int source)
 		second.let_go(&second);
 
 		/* Nor does a range of both states move. */
-		set_ok(&s.f, 2 * GM_PAGE, 5 * GM_PAGE, true);
-		set_ok(&s.f, far, 3 * GM_PAGE, true);
+		gm_set_ok(&s.f, 2 * GM_PAGE, 5 * GM_PAGE, true);
+		gm_set_ok(&s.f, far, 3 * GM_PAGE, true);
 		gm_guest_verify(s.g, 0, s.f.size, SEED);
 		refused(&s, 0, s.f.size, held);
 		refused(&s, 3 * GM_PAGE, far - GM_PAGE, held);
 		/* All around it is free to go, and to come back. */
-		set_ok(&s.f, 0, held, true);
-		set_ok(&s.f, held + GM_PAGE, s.f.size - held - GM_PAGE, true);
+		gm_set_ok(&s.f, 0, held, true);
+		gm_set_ok(&s.f, held + GM_PAGE, s.f.size - held - GM_PAGE, true);
 		gm_guest_verify(s.g, 0, s.f.size, SEED);
 		refused(&s, 0, s.f.size, held);
-		set_ok(&s.f, 0, s.f.size, false);
+		gm_set_ok(&s.f, 0, s.f.size, false);
 
 		gm_assert_eq(gm_host_differ(s.mem, 0, s.f.size, SEED), 0);
 		h.let_go(&h);
 		/* At once: this is the first request since. */
-		set_ok(&s.f, 0, s.f.size, true);
+		gm_set_ok(&s.f, 0, s.f.size, true);
 		if (h.reads)
 			gm_assert_eq(gm_host_differ(h.buf, held, GM_PAGE, SEED), 0);
 		gm_assert(gm_sigbus(s.mem + held, false), "private");
@@ -264,11 +240,11 @@ static void mappings(unsigned int source)
 	close(o.ready[1]);
 
 	gm_assert_eq(read(o.ready[0], &c, 1), 1);
-	set_ok(&s.f, 0, s.f.size, true);
+	gm_set_ok(&s.f, 0, s.f.size, true);
 	assert_lost(s.mem, "parent's");
 	gm_assert_eq(write(o.go[1], &c, 1), 1);
 	gm_assert(read(o.ready[0], &c, 1) == 1, "the other process found it mapped");
-	set_ok(&s.f, 0, s.f.size, false);
+	gm_set_ok(&s.f, 0, s.f.size, false);
 	gm_assert_eq(write(o.go[1], &c, 1), 1);
 	gm_assert_eq(waitpid(pid, &status, 0), pid);
 	gm_assert_eq(status, 0);
@@ -308,9 +284,9 @@ static void orphan(unsigned int source)
 		open_scene(&s, source);
 		h = gm_holders[i];
 		h.take(&h, &s.f, held);
-		set_ok(&s.f, 0, held, true);
-		gm_assert_eq(set(&s.f, 0, s.f.size, true, &error), EAGAIN);
-		set_ok(&s.f, held + 4 * GM_PAGE, s.f.size - held - 4 * GM_PAGE, true);
+		gm_set_ok(&s.f, 0, held, true);
+		gm_assert_eq(gm_set(&s.f, 0, s.f.size, true, &error), EAGAIN);
+		gm_set_ok(&s.f, held + 4 * GM_PAGE, s.f.size - held - 4 * GM_PAGE, true);
 		gm_guest_verify(s.g, 0, s.f.size, SEED);
 		close_scene(&s);
 
@@ -319,7 +295,7 @@ static void orphan(unsigned int source)
 			gm_assert_eq(gm_pool(before.block, "free"), before.free - 1);
 		/* Nobody else gets it: another file changes hands meanwhile. */
 		open_scene(&s, source);
-		set_ok(&s.f, 0, s.f.size, true);
+		gm_set_ok(&s.f, 0, s.f.size, true);
 		close_scene(&s);
 		gm_assert_eq(gm_counter("orphan_blocks"), 1);
 

@@ -201,6 +201,19 @@ u64 gm_pfn_at(const struct gm_file *f, u64 off)
 	return b.pfn + off / GM_PAGE - b.index;
 }
 
+void gm_assert_withdrawn(const struct gm_file *f)
+{
+	struct gm_block *b;
+	size_t i, nr;
+
+	b = all_blocks(f, &nr);
+	gm_assert(nr, "no block");
+	for (i = 0; i < nr; i++)
+		gm_assert(!b[i].live && !b[i].refs, "index %lu: %lu live, %ld references",
+			  (unsigned long)b[i].index, (unsigned long)b[i].live, b[i].refs);
+	free(b);
+}
+
 void gm_assert_frozen(const struct gm_file *f)
 {
 	struct gm_block *b;

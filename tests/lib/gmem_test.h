@@ -203,6 +203,8 @@ bool gm_block_at(const struct gm_file *f, u64 off, struct gm_block *b);
 u64 gm_pfn_at(const struct gm_file *f, u64 off);
 /* Every page of the file is frozen: nothing live, no reference held. */
 void gm_assert_frozen(const struct gm_file *f);
+/* The same of a file with blocks, which may be dissolved. */
+void gm_assert_withdrawn(const struct gm_file *f);
 bool gm_sigbus(void *addr, bool write);	/* does touching it raise SIGBUS? */
 /* si_code of the SIGBUS that fn raises, 0 if it raises none. */
 int gm_catch_sigbus(void (*fn)(void *), void *arg, void **where);
@@ -324,6 +326,27 @@ void gm_guest_check(struct gm_vm *g, u64 off, u64 len, u64 stride,
 
 u64 gm_vm_stat(struct gm_vm *g, const char *name);
 u64 gm_vcpu_stat(struct gm_vm *g, unsigned int cpu, const char *name);
+
+/* attr.c: who may touch what, in a file that tracks it */
+
+/* errno or 0; error gets error_offset, all ones if the kernel left it alone. */
+int gm_set(const struct gm_file *f, u64 off, u64 len, bool private, u64 *error);
+void gm_set_ok(const struct gm_file *f, u64 off, u64 len, bool private);
+struct kvm_memory_attributes2 gm_get(const struct gm_file *f, u64 off);
+bool gm_is_private(const struct gm_file *f, u64 off);
+
+/* A software-protected guest with such a file, which the host maps as well. */
+struct gm_scene {
+	const struct gm_source *src;
+	struct gm_vm *g;
+	struct gm_file f;
+	char *mem;
+	u32 slot;
+};
+
+void gm_scene_open(struct gm_scene *s, unsigned int source, unsigned int vcpus,
+		   u64 size, u64 flags);
+void gm_scene_close(struct gm_scene *s);
 
 /* cost.c: instructions, where they are counted */
 
