@@ -15,7 +15,8 @@ guest_usage() {
 
 	  --kernel NAME  gmem (default), stock (same source and configuration without
 	                 our files) or debug (KASAN, lockdep, ...)
-	  --smp N        processors (1)
+	  --smp N        processors for CMD (1); with more than one, the first processor
+	                 of the machine is left to the system and CMD has N others
 	  --mem SIZE     memory, like 6G (2G)
 	  --numa         two nodes, memory and processors shared equally
 	  --swap SIZE    swap on a disk of that size
@@ -99,9 +100,9 @@ make_extra() {
 	local -a parts
 
 	mkdir -p "$root/gmem" "$root/t"
-	printf 'GMEM_INTERACTIVE=%q\nGMEM_SWAP=%q\nGMEM_KMEMLEAK=%q\nTERM=%q\n' \
-		"$mode" "$G_SWAP" "$([ "$G_KERNEL" != debug ] || echo 1)" "${TERM:-linux}" \
-		>"$root/gmem/env"
+	printf 'GMEM_INTERACTIVE=%q\nGMEM_SWAP=%q\nGMEM_KMEMLEAK=%q\nGMEM_CPUS=%q\nTERM=%q\n' \
+		"$mode" "$G_SWAP" "$([ "$G_KERNEL" != debug ] || echo 1)" \
+		"$([ "$G_SMP" -eq 1 ] || echo "1-$G_SMP")" "${TERM:-linux}" >"$root/gmem/env"
 	if [ -n "$mode" ]; then
 		echo 'exec sh -i' >"$root/gmem/command"
 	else
@@ -135,13 +136,18 @@ guest_prepare() {
 
 # qemu_command DIR LOG: set Q to the command
 qemu_command() {
-	local dir=$1 log=$2 mem half
+	local dir=$1 log=$2 mem half cpus=$G_SMP
 
 	mem=$(megabytes "$G_MEM")
+	# Whenever a processor loads its FPU, QEMU's cpu_clear_ignne() rewrites the
+	# flags of the first one, without a lock. A VMRUN, #VMEXIT, CLGI or STGI there
+	# at that moment is undone in part: the processor hangs with interrupts off
+	# for good, or saves the host's state as the guest's. So no guest runs on it.
+	[ "$G_SMP" -eq 1 ] || cpus=$((G_SMP + 1))
 	# no_timer_check: on a busy machine the emulated timer may be too late for
 	# the kernel, which then thinks it does not work.
 	Q=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
-	   -cpu 'max,la57=off,phys-bits=48' -smp "$G_SMP,sockets=$G_SMP,cores=1" -m "${mem}M"
+	   -cpu 'max,la57=off,phys-bits=48' -smp "$cpus,sockets=$cpus,cores=1" -m "${mem}M"
 	   -kernel "$BUILD/$G_KERNEL/arch/x86/boot/bzImage" -initrd "$dir/initrd"
 	   -append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic tsc=reliable no_timer_check$G_APPEND"
 	   -chardev "file,id=log,path=$log" -serial chardev:log
@@ -160,8 +166,8 @@ qemu_command() {
 		if [ "$G_SMP" -eq 1 ]; then
 			Q+=(-numa 'node,nodeid=0,memdev=m0,cpus=0' -numa 'node,nodeid=1,memdev=m1')
 		else
-			Q+=(-numa "node,nodeid=0,memdev=m0,cpus=0-$((G_SMP / 2 - 1))"
-			    -numa "node,nodeid=1,memdev=m1,cpus=$((G_SMP / 2))-$((G_SMP - 1))")
+			Q+=(-numa "node,nodeid=0,memdev=m0,cpus=0-$((G_SMP / 2))"
+			    -numa "node,nodeid=1,memdev=m1,cpus=$((G_SMP / 2 + 1))-$G_SMP")
 		fi
 	fi
 	if [ -n "$G_SWAP" ]; then
