@@ -96,7 +96,7 @@ packages() {
 	local missing
 
 	missing=$(comm -23 <(printf '%s\n' "$@" | sort -u) \
-		<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+		<({ dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true; } |
 			sed -n 's/^installed //p' | sort -u))
 	[ -n "$missing" ] || return 0
 	say "installing Debian packages: ${missing//$'\n'/ }"

@@ -21,6 +21,30 @@ GIVES=(
 	'gmem|give-1g|gmem in place, 1 GiB'
 )
 
+# Everything that was measured of it, by KERNEL KIND; KEY UNIT NAME.
+COLUMNS=(
+	'stock|give-7.3|7.3'
+	'gmem|give-2m|2 MiB'
+	'gmem|give-hugetlb-2m|2 MiB, pool'
+	'gmem|give-1g|1 GiB'
+	'gmem|give-hugetlb-1g|1 GiB, pool'
+)
+DETAILS=(
+	'page|ratio|one page'
+	'page_first|ratio|  the first time'
+	'page_beside||  and 64 x 2 MiB touched beside'
+	'page_1t|ratio|  in a file of 1 TiB'
+	'range|ratio|2 MiB'
+	'untouched|ratio|16 GiB untouched'
+	'held_kb|kib|held, 1 MiB of it shared'
+	'populated_kb|kib|  populated before'
+	'shared_faults||faults around one shared page'
+	'shared_2m||  mapped in 2 MiB'
+	'shared_4k||  mapped in 4 KiB'
+	'shared_vmemmap_kb|kib|  struct page memory'
+	'private_1g||  mapped in 1 GiB once private'
+)
+
 run_usage() {
 	cat <<-'END'
 	Usage: ./dev run [--mib N]
@@ -47,19 +71,25 @@ run_usage() {
 
 bench_usage() {
 	cat <<-'END'
-	Usage: ./dev bench [--mib N]
+	Usage: ./dev bench [--json] [--mib N]
 
-	The figures of ./dev run, for every kind of memory, as key=value lines.
+	The figures of ./dev run for every kind of memory, and all that was measured
+	when memory changes hands, in parentheses as a part of what 7.3 takes.
+
+	  --json   one object per kind of memory, a line each
 	END
 }
 
 table_options() {
 	local usage=$1
 
+	JSON=''
 	shift
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--mib)		MIB=$(optarg "$@"); shift;;
+		--json)		[ "$usage" = bench_usage ] || die "no option $1" "see --help" 2
+				JSON=1;;
 		--help|-h)	"$usage"; exit 0;;
 		*)		die "no option $1" "see --help" 2;;
 		esac
@@ -79,7 +109,7 @@ measure() {
 	local kernel=$1
 
 	shift
-	GMEM_LOG=$BUILD/log/bench-$kernel.log "$TOP/dev" exec --kernel "$kernel" --mem 4G --icount \
+	GMEM_LOG=$BUILD/log/bench-$kernel.log "$TOP/dev" exec --kernel "$kernel" --mem 6G --icount \
 		--append 'nokaslr hugetlb_free_vmemmap=on' -- gmem_bench --mib "$MIB" "$@"
 }
 
@@ -92,10 +122,11 @@ kinds_of() {
 	done
 }
 
-# value LINE KEY
+# value LINE KEY: a dash if the line has none
 value() {
 	local v=" $1"
 
+	[[ $v == *" $2="* ]] || v=" $2=-"
 	v=${v#* "$2"=}
 	echo "${v%% *}"
 }
@@ -106,6 +137,10 @@ kib() {
 	else
 		echo "$1 KiB"
 	fi
+}
+
+table_header() {
+	printf '%-30s %8s %13s %10s %12s %11s\n' '' faults instructions held 'struct page' references
 }
 
 print_row() {
@@ -174,7 +209,7 @@ verb_run() {
 
 	table_options run_usage "$@"
 	printf '\nA guest writes to %d MiB, page by page:\n\n' "$MIB"
-	printf '%-30s %8s %13s %10s %12s %11s\n' '' faults instructions held 'struct page' references
+	table_header
 	for kernel in stock gmem; do
 		mapfile -t kinds < <(kinds_of "$kernel")
 		while read -r line; do
@@ -197,14 +232,74 @@ verb_run() {
 	[ ${#got[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) ] || exit 1
 }
 
+# cell VALUE UNIT OF-7.3
+cell() {
+	case $2 in
+	*)	[ "$1" != - ] || { echo -; return; };;&
+	kib)	kib "$1";;
+	ratio)	if [ "$1" != "$3" ] && [ "$3" != - ]; then
+			echo "$1 ($(awk "BEGIN { printf \"%.2f\", $1 / $3 }"))"
+		else
+			echo "$1"
+		fi;;
+	*)	echo "$1";;
+	esac
+}
+
+# print_details: what is in LINES, a column for each kind of memory
+print_details() {
+	local detail key unit name column kernel kind stock v
+
+	printf '\nInstructions to give memory to the host and take it back:\n\n%-32s' ''
+	for column in "${COLUMNS[@]}"; do
+		printf ' %15s' "${column##*|}"
+	done
+	echo
+	for detail in "${DETAILS[@]}"; do
+		IFS='|' read -r key unit name <<<"$detail"
+		printf '%-32s' "$name"
+		stock=-
+		for column in "${COLUMNS[@]}"; do
+			IFS='|' read -r kernel kind _ <<<"$column"
+			v=$(value "${LINES[$kernel $kind]:-}" "$key")
+			[ "$kernel" != stock ] || stock=$v
+			# One page is what the others of its kind compare with.
+			[[ $key != page_* ]] || stock=$(value "${LINES[stock give-7.3]:-}" page)
+			printf ' %15s' "$(cell "$v" "$unit" "$stock")"
+		done
+		echo
+	done
+}
+
 verb_bench() {
-	local kernel
+	local kernel kind line
 	local -a kinds
+	local -A LINES=()
 
 	table_options bench_usage "$@"
+	# What run does not show, with the name that it would have.
+	ROWS+=('gmem|2m|gmem, 2 MiB of no pool' 'gmem|vm-hugetlb-2m|ordinary VM, our kernel')
+	GIVES+=('gmem|give-7.3|' 'gmem|give-hugetlb-2m|' 'gmem|give-hugetlb-1g|')
 	for kernel in stock gmem; do
 		mapfile -t kinds < <(kinds_of "$kernel")
-		[ "$kernel" = stock ] || kinds+=(2m vm-hugetlb-2m give-7.3 give-hugetlb-2m)
-		measure "$kernel" "${kinds[@]}" | sed -un "s/^kind=/kernel=$kernel &/p"
+		while read -r line; do
+			if [ -n "$JSON" ]; then
+				sed -E "s/^/kernel=$kernel /"'
+					s/([a-z0-9_]+)=([0-9]+)( |$)/"\1":\2\3/g
+					s/([a-z0-9_]+)=([^ "]+)/"\1":"\2"/g
+					s/ /,/g; s/.*/{&}/' <<<"$line"
+			else
+				LINES[$kernel $(value "$line" kind)]=$line
+			fi
+		done < <(measure "$kernel" "${kinds[@]}" | grep ^kind=)
 	done
+	[ -z "$JSON" ] || return 0
+	printf '\nA guest writes to %d MiB, page by page:\n\n' "$MIB"
+	table_header
+	for line in "${ROWS[@]}"; do
+		IFS='|' read -r kernel kind _ <<<"$line"
+		print_row "$kernel" "${LINES[$kernel $kind]:-kind=$kind error=measured}"
+	done
+	print_details
+	[[ ${#LINES[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) && "${LINES[*]}" != *error=* ]]
 }

@@ -42,7 +42,8 @@ static const struct {
 	{ "give-7.3", GM_SRC_4K, GM_2M },
 	{ "give-2m", GM_SRC_THP_2M, GM_2M },
 	{ "give-hugetlb-2m", GM_SRC_HTLB_2M, GM_2M },
-	{ "give-1g", GM_SRC_HTLB_1G, GM_1G },
+	{ "give-1g", GM_SRC_THP_1G, GM_1G },
+	{ "give-hugetlb-1g", GM_SRC_HTLB_1G, GM_1G },
 };
 
 static void usage(const char *name)
@@ -113,6 +114,8 @@ static long stock_refs(const struct gm_file *f)
 
 	for (i = 0; i < f->size; i += GM_PAGE)
 		(void)mem[i];
+	/* Pages in a processor's batch have one more; this empties them first. */
+	gm_write("/proc/sys/vm/compact_memory", "1");
 	refs = host_refs((void *)mem, f->size, GM_PAGE) - f->size / GM_PAGE;
 	munmap((void *)mem, f->size);
 	return refs;
@@ -206,6 +209,8 @@ static void measure(const struct kind *k, uint64_t bytes)
 }
 
 #define UNTOUCHED	(16 * GM_1G)
+#define HUGE_FILE	(1024 * GM_1G)
+#define OFF		(5 * GM_PAGE)
 
 /* The state of 16 GiB that nobody has touched. */
 static uint64_t cost_untouched(const struct gm_source *src)
@@ -230,9 +235,40 @@ static uint64_t cost_untouched(const struct gm_source *src)
 	return cost;
 }
 
+/* The same in the middle of a file of 1 TiB, which no pool can reserve. */
+static struct gm_cycle cycle_1t(const struct gm_source *src)
+{
+	struct gm_cycle c;
+	struct gm_give s;
+
+	gm_give_open(&s, src, HUGE_FILE, HUGE_FILE / 2);
+	c = gm_cost_cycle(&s, OFF, GM_PAGE, 0);
+	gm_give_close(&s);
+	return c;
+}
+
+/* What one page costs the mapping of the block that it is in. */
+static void measure_sharing(struct gm_give *s)
+{
+	long p4k = gm_vm_stat(s->g, "pages_4k"), p2m = gm_vm_stat(s->g, "pages_2m"), faults;
+
+	gm_give(s, OFF, GM_PAGE, false);
+	gm_host_fill(s->mem + OFF, OFF, GM_PAGE, SEED);
+	faults = gm_vcpu_stat(s->g, 0, "pf_taken");
+	gm_guest_touch(s->g, s->at, s->len, GM_PAGE, SEED);
+	faults = gm_vcpu_stat(s->g, 0, "pf_taken") - faults;
+	printf(" shared_faults=%ld shared_4k=%ld shared_2m=%ld shared_vmemmap_kb=%ld", faults,
+	       (long)gm_vm_stat(s->g, "pages_4k") - p4k,
+	       (long)gm_vm_stat(s->g, "pages_2m") - p2m,
+	       (long)gm_fdinfo(&s->f, "gmem-vmemmap") >> 10);
+	gm_give(s, OFF, GM_PAGE, true);
+	gm_guest_touch(s->g, s->at + OFF, GM_PAGE, GM_PAGE, SEED);
+	printf(" private_1g=%ld", (long)gm_vm_stat(s->g, "pages_1g"));
+}
+
 static void measure_give(const char *name, const struct gm_source *src, uint64_t size)
 {
-	bool pool = src->flags & GM_HUGETLB;
+	bool pool = src->flags & GM_HUGETLB, huge = src->block >= GM_1G;
 	struct gm_cycle page, range;
 	struct gm_give s;
 	long held, free_kb;
@@ -242,7 +278,20 @@ static void measure_give(const char *name, const struct gm_source *src, uint64_t
 		return;
 	}
 	gm_give_open(&s, src, size, 0);
-	page = gm_cost_cycle(&s, GM_PAGE, GM_PAGE, 0);
+	/* fallocate() is content with smaller blocks. */
+	if (huge && gm_vm_stat(s.g, "pages_1g") != 1) {
+		printf("kind=%s error=memory\n", name);
+		gm_give_close(&s);
+		return;
+	}
+	page = gm_cost_cycle(&s, OFF, GM_PAGE, 0);
+	printf("kind=%s page=%lu page_first=%lu", name, (unsigned long)page.next,
+	       (unsigned long)page.first);
+	if (huge) {
+		printf(" page_beside=%lu",
+		       (unsigned long)gm_cost_cycle(&s, OFF, GM_PAGE, 64).next);
+		measure_sharing(&s);
+	}
 	range = gm_cost_cycle(&s, 0, GM_2M, 0);
 	/* Half of it shared, and touched by both. */
 	free_kb = gm_meminfo("MemFree");
@@ -253,9 +302,11 @@ static void measure_give(const char *name, const struct gm_source *src, uint64_t
 	gm_give_close(&s);
 	if (pool)
 		gm_pool_resize(src->block, 0);
-	printf("kind=%s page=%lu page_first=%lu range=%lu untouched=%lu held_kb=%ld\n", name,
-	       (unsigned long)page.next, (unsigned long)page.first,
-	       (unsigned long)range.next, (unsigned long)cost_untouched(src), held);
+	if (src->cap && !pool)
+		printf(" page_1t=%lu", (unsigned long)cycle_1t(src).next);
+	printf(" range=%lu untouched=%lu held_kb=%ld populated_kb=%ld\n",
+	       (unsigned long)range.next, (unsigned long)cost_untouched(src), held,
+	       (long)s.len >> 10);
 	fflush(stdout);
 }
 
