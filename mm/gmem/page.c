@@ -37,13 +37,13 @@ void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
 #ifdef CONFIG_MEMCG
 	page->memcg_data = 0;
 #endif
-	page->mapping = NULL;
 	set_page_private(page, (unsigned long)gi);
 	/* Memory failure trusts private and index once it sees the type. */
 	smp_wmb();
 	page->page_type = (unsigned int)PGTY_gmem << 24;
-	/* Typed before it stands alone. */
+	/* And until then the mapping. Typed before it stands alone, too. */
 	smp_wmb();
+	page->mapping = NULL;
 	INIT_LIST_HEAD(&page->lru);
 }
 
@@ -114,9 +114,13 @@ static void gmem_make_live(struct gmem_inode *gi, pgoff_t index,
 
 	folio->mapping = gi->inode.i_mapping;
 	folio->index = index;
-	set_page_private(page, 0);
 	__folio_mark_uptodate(folio);
+	/* Pairs with the reads of memory failure, as in gmem_freeze_fields(). */
+	smp_wmb();
 	__ClearPageGmem(page);
+	/* And gone before private goes. */
+	smp_wmb();
+	set_page_private(page, 0);
 	/* Last, and with release semantics: see gmem_is_live(). */
 	page_ref_unfreeze(page, 1);
 }

@@ -26,34 +26,21 @@
 #include "../internal.h"
 #include "internal.h"
 
-/*
- * The inode of a single page: in page->private as long as it is frozen, behind
- * page->mapping while it is live. Live pages of blocks are found here too.
- */
-static struct gmem_inode *gmem_page_owner(struct page *page, pgoff_t *index)
+static struct gmem_inode *gmem_typed_owner(struct page *page)
+{
+	/* An intact block on its way keeps what its source put there. */
+	if (PageCompound(page))
+		return NULL;
+
+	return (struct gmem_inode *)READ_ONCE(page->private);
+}
+
+static struct gmem_inode *gmem_mapping_owner(struct page *page)
 {
 	const struct address_space_operations *aops;
 	struct address_space *mapping;
-	unsigned long private;
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "inode without RCU protection");
-
-	*index = READ_ONCE(page->__folio_index);
-
-	if (PageGmem(page)) {
-		/* An intact block on its way keeps what its source put there. */
-		if (PageCompound(page))
-			return NULL;
-		/* Set before the type and cleared after it: read in between. */
-		smp_rmb();
-		private = READ_ONCE(page->private);
-		/* Pairs with the barriers of gmem_free_page() and the like. */
-		smp_rmb();
-		return PageGmem(page) ? (struct gmem_inode *)private : NULL;
-	}
-
-	if (!gmem_is_live(page) || page_has_type(page) || PageCompound(page) ||
-	    PageLRU(page))
+	if (page_has_type(page) || PageCompound(page) || PageLRU(page))
 		return NULL;
 
 	mapping = READ_ONCE(page->mapping);
@@ -65,6 +52,38 @@ static struct gmem_inode *gmem_page_owner(struct page *page, pgoff_t *index)
 		return NULL;
 
 	return GMEM_I(mapping->host);
+}
+
+/*
+ * The inode of a single page: in page->private as long as it has the type, else
+ * behind page->mapping. That is so of live pages, and of those that have lost
+ * their last reference to a request that goes on for some time, or have none yet.
+ * Live pages of blocks are found here too.
+ */
+static struct gmem_inode *gmem_page_owner(struct page *page, pgoff_t *index)
+{
+	struct gmem_inode *gi;
+	bool typed;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "inode without RCU protection");
+
+	*index = READ_ONCE(page->__folio_index);
+
+	/*
+	 * A page always has one of the two: private is there before the type
+	 * and goes after it, the mapping is there before the type goes and goes
+	 * after it has come back.
+	 */
+	do {
+		typed = PageGmem(page);
+		/* Pairs with gmem_freeze_fields() and gmem_make_live(). */
+		smp_rmb();
+		gi = typed ? gmem_typed_owner(page) : gmem_mapping_owner(page);
+		/* And with gmem_free_page(). */
+		smp_rmb();
+	} while (PageGmem(page) != typed);
+
+	return gi;
 }
 
 /**
