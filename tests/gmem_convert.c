@@ -370,6 +370,135 @@ static void many_runs(unsigned int source, unsigned int blocks)
 	close_scene(&s);
 }
 
+/* Private: neither way for the host, and what the guest has is this. */
+static void assert_private(struct scene *s, u64 off, u64 seed)
+{
+	gm_assert(gm_is_private(&s->f, off), "shared at %#lx", (unsigned long)off);
+	gm_assert(gm_sigbus(s->mem + off, true), "the host wrote at %#lx", (unsigned long)off);
+	gm_guest_verify(s->g, off, GM_PAGE, seed);
+	gm_assert(gm_sigbus(s->mem + off, false), "the host read at %#lx", (unsigned long)off);
+}
+
+static void assert_shared(struct scene *s, u64 off, u64 seed)
+{
+	gm_assert(!gm_is_private(&s->f, off), "private at %#lx", (unsigned long)off);
+	gm_assert_eq(gm_host_differ(s->mem + off, off, GM_PAGE, seed), 0);
+	gm_guest_verify(s->g, off, GM_PAGE, seed);
+}
+
+/* Each page in turn: what becomes of one is not seen in any other. */
+static void one_page(unsigned int source)
+{
+	const unsigned int nr = 8;
+	unsigned int which, i;
+	struct scene s;
+	u64 seed, off;
+
+	open_scene(&s, source, source == GM_SRC_4K ? nr : 1, GM_SHARED);
+	for (which = 0; which < nr; which++) {
+		for (i = 0; i < nr; i++)
+			gm_host_fill(s.mem + i * GM_PAGE, i * GM_PAGE, GM_PAGE, SEED + i);
+		gm_set_ok(&s.f, which * GM_PAGE, GM_PAGE, true);
+		for (i = 0; i < nr; i++) {
+			off = i * GM_PAGE;
+			seed = SEED + nr * (which + 1) + i;
+			if (i == which)
+				assert_private(&s, off, SEED + i);
+			else
+				assert_shared(&s, off, SEED + i);
+			gm_guest_fill(s.g, off, GM_PAGE, seed);
+			if (i == which)
+				assert_private(&s, off, seed);
+			else
+				assert_shared(&s, off, seed);
+		}
+		gm_set_ok(&s.f, which * GM_PAGE, GM_PAGE, false);
+		for (i = 0; i < nr; i++)
+			assert_shared(&s, i * GM_PAGE, SEED + nr * (which + 1) + i);
+	}
+	close_scene(&s);
+}
+
+/*
+ * Requests over memory that is there in part or not at all allocate nothing, and
+ * hold for what comes later, which is zeroes.
+ */
+static void unpopulated(unsigned int source)
+{
+	const unsigned int nr = 8, second = 4;
+	unsigned int which, i, there;
+	struct scene s;
+	u64 off;
+
+	open_scene(&s, source, nr, GM_MMAP);
+	gm_set_ok(&s.f, 0, s.f.size, false);
+	gm_assert_eq(gm_held(&s.f), 0);
+	assert_shared(&s, s.f.size - GM_PAGE, 0);
+
+	for (which = 0; which < nr; which++) {
+		gm_assert_ok(gm_punch(&s.f, 0, s.f.size));
+		gm_set_ok(&s.f, 0, s.f.size, false);
+		gm_host_fill(s.mem + which * s.n, which * s.n, GM_PAGE, SEED);
+		gm_host_fill(s.mem + second * s.n, second * s.n, GM_PAGE, SEED);
+		there = which == second ? 1 : 2;
+		gm_assert_eq(gm_held(&s.f), there * s.n);
+
+		gm_set_ok(&s.f, 0, s.f.size, true);
+		gm_assert_eq(gm_held(&s.f), there * s.n);
+		assert_run(&s.f, 0, s.f.size, true);
+		for (i = 0; i < nr; i++) {
+			off = i * s.n;
+			assert_private(&s, off, i == which || i == second ? SEED : 0);
+			gm_guest_fill(s.g, off, GM_PAGE, SEED + 1);
+		}
+		gm_assert_eq(gm_held(&s.f), s.f.size);
+		for (i = 0; i < nr; i++) {
+			off = i * s.n;
+			gm_set_ok(&s.f, off, s.n, false);
+			assert_shared(&s, off, SEED + 1);
+			gm_assert_eq(gm_fdinfo(&s.f, "gmem-private"), (nr - i - 1) * s.n);
+		}
+	}
+	close_scene(&s);
+}
+
+/* Punching takes the contents. Who may touch what comes instead is as it was. */
+static void punched(unsigned int source)
+{
+	struct scene s;
+	u64 priv;
+
+	open_scene(&s, source, source == GM_SRC_4K ? 16 : 2, GM_SHARED);
+	priv = s.f.size / 2;
+	gm_host_fill(s.mem, 0, s.f.size, SEED);
+	gm_set_ok(&s.f, priv, priv, true);
+
+	/* A page on either side, then all. */
+	gm_assert_ok(gm_punch(&s.f, priv - GM_PAGE, 2 * GM_PAGE));
+	assert_run(&s.f, 0, priv, false);
+	assert_run(&s.f, priv, priv, true);
+	assert_shared(&s, priv - 2 * GM_PAGE, SEED);
+	assert_shared(&s, priv - GM_PAGE, 0);
+	assert_private(&s, priv, 0);
+	assert_private(&s, priv + GM_PAGE, SEED);
+
+	gm_assert_ok(gm_punch(&s.f, 0, s.f.size));
+	gm_assert_eq(gm_held(&s.f), 0);
+	assert_run(&s.f, 0, priv, false);
+	assert_run(&s.f, priv, priv, true);
+	assert_shared(&s, 0, 0);
+	assert_private(&s, s.f.size - GM_PAGE, 0);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-conversions"), 1);
+
+	/* And the other way round. */
+	gm_set_ok(&s.f, priv, priv, false);
+	gm_set_ok(&s.f, 0, priv, true);
+	gm_assert_ok(gm_punch(&s.f, 0, s.f.size));
+	assert_private(&s, 0, 0);
+	assert_shared(&s, s.f.size - GM_PAGE, 0);
+	close_scene(&s);
+}
+
 /* Random requests against a list of what every page should be. */
 static void model(unsigned int source, unsigned int blocks)
 {
@@ -448,6 +577,15 @@ CASE(after_mmio_private_2m, after_mmio(GM_SRC_THP_2M, GM_MMAP))
 CASE(after_mmio_shared_2m, after_mmio(GM_SRC_THP_2M, GM_SHARED))
 CASE(many_runs_4k, many_runs(GM_SRC_4K, 2500))
 CASE(many_runs_2m, many_runs(GM_SRC_THP_2M, 5))
+CASE(one_page_4k, one_page(GM_SRC_4K))
+CASE(one_page_2m, one_page(GM_SRC_THP_2M))
+CASE(one_page_hugetlb_2m, one_page(GM_SRC_HTLB_2M))
+CASE(unpopulated_4k, unpopulated(GM_SRC_4K))
+CASE(unpopulated_2m, unpopulated(GM_SRC_THP_2M))
+CASE(unpopulated_hugetlb_2m, unpopulated(GM_SRC_HTLB_2M))
+CASE(punched_4k, punched(GM_SRC_4K))
+CASE(punched_2m, punched(GM_SRC_THP_2M))
+CASE(punched_hugetlb_2m, punched(GM_SRC_HTLB_2M))
 CASE(model_4k, model(GM_SRC_4K, 512))
 CASE(model_2m, model(GM_SRC_THP_2M, 4))
 CASE(model_hugetlb_2m, model(GM_SRC_HTLB_2M, 4))
@@ -475,6 +613,15 @@ int main(int argc, char **argv)
 		{ "after_mmio_shared_2m", after_mmio_shared_2m },
 		{ "many_runs_4k", many_runs_4k },
 		{ "many_runs_2m", many_runs_2m },
+		{ "one_page_4k", one_page_4k },
+		{ "one_page_2m", one_page_2m },
+		{ "one_page_hugetlb_2m", one_page_hugetlb_2m },
+		{ "unpopulated_4k", unpopulated_4k },
+		{ "unpopulated_2m", unpopulated_2m },
+		{ "unpopulated_hugetlb_2m", unpopulated_hugetlb_2m },
+		{ "punched_4k", punched_4k },
+		{ "punched_2m", punched_2m },
+		{ "punched_hugetlb_2m", punched_hugetlb_2m },
 		{ "model_4k", model_4k, 60 },
 		{ "model_2m", model_2m, 60 },
 		{ "model_hugetlb_2m", model_hugetlb_2m, 60 },
