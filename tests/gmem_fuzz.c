@@ -23,12 +23,14 @@
 static const struct fz_config configs[] = {
 	{ "4k",		GM_SRC_4K,	1024,	GM_SWP,		true,	20 },
 	{ "2m",		GM_SRC_THP_2M,	4,	GM_SWP,		true,	20 },
-	{ "hugetlb-2m",	GM_SRC_HTLB_2M,	4,	GM_SWP,		true,	25 },
+	{ "hugetlb-2m",	GM_SRC_HTLB_2M,	4,	GM_SWP,		true,	22 },
 	{ "hugetlb-1g",	GM_SRC_HTLB_1G,	1,	GM_SWP,		true,	15 },
 	/* Shared for good, and private for good. */
 	{ "plain-2m",	GM_SRC_THP_2M,	4,	VM_TYPE_DEFAULT, true,	10 },
 	/* Private memory only, what is shared is at userspace_addr. */
 	{ "second-2m",	GM_SRC_HTLB_2M,	4,	GM_SWP,		false,	10 },
+	/* From the buddy allocator, by fallocate() only: it is never left without. */
+	{ "buddy-1g",	GM_SRC_THP_1G,	1,	GM_SWP,		true,	3 },
 };
 
 static u64 total_ops;
@@ -43,7 +45,7 @@ static int silent;
 static void run_program(void *arg)
 {
 	/* A gigabyte is long to zero. */
-	unsigned int seconds = running->cfg->source == GM_SRC_HTLB_1G ? 40 : 10;
+	unsigned int seconds = gm_sources[running->cfg->source].block == GM_1G ? 40 : 10;
 
 	if (silent && !freopen("/dev/null", "w", stdout))
 		_exit(1);
@@ -95,7 +97,7 @@ static unsigned int reduce(struct fz_program *p)
 	u64 size, at;
 	bool gone;
 
-	if (p->cfg->source == GM_SRC_HTLB_1G)
+	if (gm_sources[p->cfg->source].block == GM_1G)
 		max /= 4;
 
 	less.op = calloc(p->nr, sizeof(*less.op));
@@ -145,6 +147,21 @@ static void report(struct fz_program *p)
 	print_script(p, 0);
 }
 
+/* Memory that no pool keeps may be there or not. */
+static void need_contiguous(const struct gm_source *src)
+{
+	struct gm_vm *g = gm_vm_create(GM_SWP, 1, 0);
+	struct gm_file f = gm_create_from(g->vm, src, src->block, GM_MMAP);
+	long found;
+
+	gm_assert_ok(gm_populate(&f, 0, f.size));
+	found = gm_fdinfo(&f, "gmem-blocks-1g");
+	gm_close(&f);
+	gm_vm_free(g);
+	if (!found)
+		gm_skip("no contiguous gigabyte");
+}
+
 static void run_config(const struct fz_config *cfg)
 {
 	const struct gm_source *src = &gm_sources[cfg->source];
@@ -156,6 +173,8 @@ static void run_config(const struct fz_config *cfg)
 	if (!gm_have_gmem())
 		gm_skip("stock guest_memfd is another ABI");
 	gm_need_source(src, cfg->blocks * src->block);
+	if (src->by_fallocate)
+		need_contiguous(src);
 	for (done = 0; done < nr; done += now) {
 		now = min_t(u64, nr - done, PROGRAM);
 		fz_generate(&p, cfg, seed, now);
@@ -175,6 +194,8 @@ static void run_config(const struct fz_config *cfg)
 	gm_note("%s: %lu host touches, %lu of them stopped; %lu guest commands", cfg->name,
 		(unsigned long)shared->touches, (unsigned long)shared->stopped,
 		(unsigned long)shared->guest);
+	gm_note("%s: %lu pages held, %lu transfers of devices", cfg->name,
+		(unsigned long)shared->holds, (unsigned long)shared->transfers);
 }
 
 static void run_script(void)
@@ -247,8 +268,10 @@ CASE(2)
 CASE(3)
 CASE(4)
 CASE(5)
+CASE(6)
 
-static void (*const case_fn[])(void) = { case_0, case_1, case_2, case_3, case_4, case_5 };
+static void (*const case_fn[])(void) = { case_0, case_1, case_2, case_3, case_4, case_5,
+					case_6 };
 static_assert(ARRAY_SIZE(case_fn) == ARRAY_SIZE(configs));
 
 /* Ours from the command line; what is left is for gm_main(). */

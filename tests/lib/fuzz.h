@@ -35,15 +35,21 @@ enum fz_code {
 	FZ_DONTNEED,
 	FZ_REMOVE,
 	FZ_FAULT_IN,
+	FZ_LOCK,
+	FZ_UNLOCK,
 	FZ_READ,
 	FZ_WRITE,
 	FZ_COPY_OUT,
 	FZ_COPY_IN,
+	FZ_PEEK,
+	FZ_POKE,
 	FZ_GUEST_READ,
 	FZ_GUEST_WRITE,
 	FZ_PREFAULT,
 	FZ_HOLD,
 	FZ_RELEASE,
+	FZ_DEVICE_READ,
+	FZ_DEVICE_WRITE,
 	FZ_FORK,
 	FZ_CHILD_READ,
 	FZ_CHILD_WRITE,
@@ -106,6 +112,7 @@ struct fz_program {
 
 /* fuzz_ops.c: programs from a seed or a script, and as text */
 void fz_generate(struct fz_program *p, const struct fz_config *cfg, u64 seed, u64 nr);
+const char *fz_op_name(const struct fz_op *op);
 void fz_print_op(const struct fz_op *op, char *buf, size_t size);
 bool fz_parse_op(const char *line, struct fz_op *op);
 u64 fz_file_pages(const struct fz_config *cfg);
@@ -113,6 +120,10 @@ u64 fz_file_pages(const struct fz_config *cfg);
 /* fuzz_model.c: what should be there */
 
 enum fz_prot { FZ_NONE, FZ_RO, FZ_RW };
+enum fz_locked { FZ_UNLOCKED, FZ_LOCKED, FZ_LOCKED_ONFAULT };
+
+/* A reference; a pin for long of a device, or by gup_test with and without a walk. */
+enum fz_hold { FZ_PIPE, FZ_DEVICE, FZ_PIN, FZ_PIN_FAST, FZ_HOLDS };
 
 /**
  * struct fz_map - a host mapping, in one address space
@@ -120,6 +131,7 @@ enum fz_prot { FZ_NONE, FZ_RO, FZ_RW };
  * @first: index of that page in the file, maybe beyond its end
  * @nr: pages
  * @prot: enum fz_prot of each page; FZ_NONE where it was unmapped
+ * @locked: enum fz_locked of each page
  * @pte: is there a PTE?
  */
 struct fz_map {
@@ -127,6 +139,7 @@ struct fz_map {
 	u64 first;
 	u64 nr;
 	u8 prot[FZ_MAP_PAGES];
+	u8 locked[FZ_MAP_PAGES];
 	u8 pte[FZ_MAP_PAGES];
 };
 
@@ -170,6 +183,7 @@ enum { FZ_SELF, FZ_CHILD, FZ_MMS };
  * @conversions: requests that changed something
  * @eagain: requests refused
  * @held: page of each holder, or FZ_NOT_HELD
+ * @hold: enum fz_hold of each holder
  * @mm: address spaces
  * @slot: memslots
  */
@@ -197,6 +211,7 @@ struct fz_model {
 	u64 conversions;
 	u64 eagain;
 	u64 held[FZ_HOLDERS];
+	u8 hold[FZ_HOLDERS];
 	struct fz_mm mm[FZ_MMS];
 	struct fz_slot slot[FZ_SLOTS];
 	unsigned int nr_slots;
@@ -234,6 +249,8 @@ u64 fz_orphans(const struct fz_model *m);
  * @touches: pages that the host touched
  * @stopped: of them, with a signal or EFAULT
  * @guest: commands of the guest
+ * @holds: pages taken by holders
+ * @transfers: of devices
  */
 struct fz_shared {
 	u64 at;
@@ -242,6 +259,30 @@ struct fz_shared {
 	u64 touches;
 	u64 stopped;
 	u64 guest;
+	u64 holds;
+	u64 transfers;
+};
+
+/**
+ * struct fz_holder - what holds a page
+ * @fd: the pipe; of a pin in the first place its file
+ * @uring: the device, from its first use on
+ * @addr: where a device's page was mapped when it was registered
+ * @ring: of the device: submissions and completions
+ * @sqe: the one submission
+ * @sq_tail: offset in @ring, as the following
+ * @cq_head: first completion that was not seen
+ * @cqes: completions
+ */
+struct fz_holder {
+	int fd[2];
+	int uring;
+	char *addr;
+	char *ring;
+	char *sqe;
+	u32 sq_tail;
+	u32 cq_head;
+	u32 cqes;
 };
 
 /**
@@ -253,7 +294,8 @@ struct fz_shared {
  * @areas: room for host mappings, two places for each
  * @side: which of the two a mapping is in
  * @other: memory at userspace_addr
- * @pipe: of each holder
+ * @holder: who holds pages
+ * @disk: what a device reads and writes
  * @fdinfo: of the file, held open as the counters are
  * @live_fd: live pages of the machine
  * @vmemmap_fd: vmemmap pages of the machine
@@ -271,7 +313,8 @@ struct fuzz {
 	char *areas;
 	unsigned int side[FZ_MAPS];
 	char *other;
-	int pipe[FZ_HOLDERS][2];
+	struct fz_holder holder[FZ_HOLDERS];
+	int disk;
 	int fdinfo;
 	int live_fd;
 	int vmemmap_fd;
@@ -310,11 +353,17 @@ u64 fz_guest_run(struct fz_model *m, u64 page, u64 end);
 /* Pages of one slot, or one page where there is no slot. */
 void fz_guest(struct fuzz *z, u64 page, u64 nr, u32 content, bool write);
 
-/* fuzz_maps.c: host mappings, who holds pages of them, and the child */
+/* fuzz_maps.c: host mappings, and the child */
 void fz_maps_init(struct fuzz *z);
 void fz_map_op(struct fuzz *z, const struct fz_op *op);
 void fz_unmap_all(struct fuzz *z);
+
+/* fuzz_hold.c: who holds pages */
+void fz_holders_init(struct fuzz *z);
+void fz_hold(struct fuzz *z, const struct fz_op *op);
+void fz_release(struct fuzz *z, unsigned int nr);
 void fz_release_all(struct fuzz *z);
+void fz_device(struct fuzz *z, const struct fz_op *op);
 
 /* fuzz_host.c: touches of the host, by this process and by a child */
 int fz_host_touch(char *addr, u64 off, u32 content, bool write, u64 *bad);
@@ -322,6 +371,8 @@ void fz_host_fork(void);
 int fz_host_child(char *addr, u64 off, u32 content, bool write, u64 *bad);
 void fz_host_reap(void);
 int fz_host_copy(char *addr, u64 off, u32 content, bool write, u64 *bad);
+int fz_host_peek(char *addr, u64 off, u32 content, bool write, u64 *bad);
+int fz_host_peek_child(char *addr, u64 off, u32 content, bool write, u64 *bad);
 void fz_host_init(void);
 
 #endif /* GMEM_FUZZ_H */

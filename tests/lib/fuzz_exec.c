@@ -3,6 +3,8 @@
  * Programs of the fuzzer, carried out: each operation on the file and on the
  * model, its result compared, and then what can be seen of the file.
  */
+#include <sys/prctl.h>
+
 #include "fuzz.h"
 
 static void guest_access(struct fuzz *z, const struct fz_op *op, bool write)
@@ -49,7 +51,7 @@ bool fz_host_one(struct fuzz *z, unsigned int mm, unsigned int nr, u64 rel, u32 
 	if (!write && page < z->m.pages)
 		content = z->m.content[page];
 	got = fn(host_addr(map, rel), page * GM_PAGE, content, write, &bad);
-	if (want && fn == fz_host_copy)
+	if (want && fn != fz_host_touch && fn != fz_host_child)
 		want = EFAULT;
 	gm_assert(got == want, "page %#lx, mapping %u: %d, expected %d",
 		  (unsigned long)page, nr, got, want);
@@ -85,6 +87,17 @@ static void host_access(struct fuzz *z, const struct fz_op *op, unsigned int mm,
 		return;
 	for (i = rel; i < rel + nr; i++)
 		fz_host_one(z, mm, op->m, i, op->c, write, fn);
+}
+
+/* Pages of this process or of the child, by a system call that is told which. */
+static void do_peek(struct fuzz *z, const struct fz_op *op)
+{
+	unsigned int mm = op->m / FZ_MAPS % FZ_MMS;
+	struct fz_op one = *op;
+
+	one.m %= FZ_MAPS;
+	host_access(z, &one, mm, op->code == FZ_POKE,
+		    mm == FZ_CHILD ? fz_host_peek_child : fz_host_peek);
 }
 
 /* After a range was taken from the host: a page of it in each mapping. */
@@ -364,6 +377,20 @@ static void run_op(struct fuzz *z, const struct fz_op *op)
 	case FZ_COPY_IN:
 		host_access(z, op, FZ_SELF, op->code == FZ_COPY_IN, fz_host_copy);
 		break;
+	case FZ_PEEK:
+	case FZ_POKE:
+		do_peek(z, op);
+		break;
+	case FZ_HOLD:
+		fz_hold(z, op);
+		break;
+	case FZ_RELEASE:
+		fz_release(z, op->m);
+		break;
+	case FZ_DEVICE_READ:
+	case FZ_DEVICE_WRITE:
+		fz_device(z, op);
+		break;
 	case FZ_CHILD_READ:
 	case FZ_CHILD_WRITE:
 		host_access(z, op, FZ_CHILD, op->code == FZ_CHILD_WRITE, fz_host_child);
@@ -387,6 +414,15 @@ static void run_op(struct fuzz *z, const struct fz_op *op)
 	default:
 		fz_map_op(z, op);
 	}
+}
+
+/* A gigabyte that does not come from a pool comes from fallocate() only. */
+static void refill(struct fuzz *z)
+{
+	struct fz_op all = { .n = z->m.pages };
+
+	if (gm_sources[z->p->cfg->source].by_fallocate && !z->m.nr_present)
+		do_populate(z, &all);
 }
 
 static int open_counter(const char *fmt, u64 arg)
@@ -464,7 +500,9 @@ static void set_up(struct fuzz *z)
 	if (setup & FZ_SKEWED_HVA)
 		z->other += 3 * GM_PAGE;
 	fz_maps_init(z);
+	fz_holders_init(z);
 	set_up_slots(z, setup);
+	refill(z);
 }
 
 struct wait_orphans {
@@ -499,13 +537,16 @@ static void tear_down(struct fuzz *z)
 void fz_run(const struct fz_program *p, struct fz_shared *shared, bool verbose)
 {
 	static struct fuzz z;
-	char line[128];
+	char line[128], name[48];
 	u64 i;
 
 	memset(&z, 0, sizeof(z));
 	z.p = p;
 	z.shared = shared;
 	shared->at = 0;
+	/* With the operations that follow this is a script. */
+	if (verbose)
+		gm_note("config %s %#x", p->cfg->name, p->setup);
 	set_up(&z);
 	fz_check_whole(&z);
 	for (i = 0; i < p->nr; i++) {
@@ -514,7 +555,11 @@ void fz_run(const struct fz_program *p, struct fz_shared *shared, bool verbose)
 			fz_print_op(&p->op[i], line, sizeof(line));
 			gm_note("%s", line);
 		}
+		/* Where a kernel that panics says what ran. */
+		snprintf(name, sizeof(name), "%lu %s", (unsigned long)i, fz_op_name(&p->op[i]));
+		prctl(PR_SET_NAME, name);
 		run_op(&z, &p->op[i]);
+		refill(&z);
 		fz_check_op(&z, &p->op[i], i);
 	}
 	fz_check_whole(&z);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The fuzzer's host mappings, holders of pages, and the child. */
-#include <sys/uio.h>
+/* The fuzzer's host mappings, and the child. */
+#include <sys/syscall.h>
 
 #include "fuzz.h"
 
@@ -21,13 +21,9 @@ static void reserve(void *addr, u64 len)
 
 void fz_maps_init(struct fuzz *z)
 {
-	unsigned int i;
-
 	z->areas = kvm_mmap((2 * FZ_MAPS + 1) * AREA, PROT_NONE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	z->areas = (char *)(((u64)z->areas + GM_2M - 1) & ~(GM_2M - 1));
-	for (i = 0; i < FZ_HOLDERS; i++)
-		gm_assert_ok(pipe(z->pipe[i]));
 }
 
 static void drop_map(struct fuzz *z, unsigned int nr)
@@ -61,6 +57,7 @@ static void do_map(struct fuzz *z, const struct fz_op *op)
 	map->first = op->a;
 	map->nr = op->n;
 	memset(map->prot, ro ? FZ_RO : FZ_RW, map->nr);
+	memset(map->locked, FZ_UNLOCKED, map->nr);
 	memset(map->pte, 0, map->nr);
 }
 
@@ -83,6 +80,7 @@ static void do_unmap(struct fz_map *map, u64 rel, u64 nr)
 	gm_assert_ok(munmap(addr, nr * GM_PAGE));
 	reserve(addr, nr * GM_PAGE);
 	memset(map->prot + rel, FZ_NONE, nr);
+	memset(map->locked + rel, FZ_UNLOCKED, nr);
 	memset(map->pte + rel, 0, nr);
 }
 
@@ -107,6 +105,7 @@ static void do_remap(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
 	map->nr = nr;
 	for (i = 0; i < nr; i++) {
 		map->prot[i] = map->prot[rel + i];
+		map->locked[i] = map->locked[rel + i];
 		map->pte[i] = map->pte[rel + i];
 	}
 }
@@ -116,12 +115,42 @@ static void do_remove(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
 	struct fz_map *map = &z->m.mm[FZ_SELF].map[op->m];
 	struct fz_op punched = { .a = map->first + rel, .n = nr };
 	char *addr = map->addr + rel * GM_PAGE;
+	int want = -EINVAL;
 	u64 busy;
-	int want;
 
-	want = fz_punch(&z->m, punched.a, punched.a + nr, &busy);
+	if (!map->locked[rel])
+		want = fz_punch(&z->m, punched.a, punched.a + nr, &busy);
 	fz_check_result(z, madvise(addr, nr * GM_PAGE, MADV_REMOVE), want);
 	fz_look_from_host(z, &punched);
+}
+
+/* Locked pages stay, unless it is said that these as well are meant. */
+static void do_dontneed(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
+{
+	struct fz_map *map = &z->m.mm[FZ_SELF].map[op->m];
+	bool all = op->c & 1, refused = map->locked[rel] && !all;
+
+	fz_check_result(z, madvise(map->addr + rel * GM_PAGE, nr * GM_PAGE,
+				   all ? MADV_DONTNEED_LOCKED : MADV_DONTNEED),
+			refused ? -EINVAL : 0);
+	if (!refused)
+		memset(map->pte + rel, 0, nr);
+}
+
+/* mlock() touches the pages after it has marked the mapping, whatever comes of it. */
+static void do_lock(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
+{
+	struct fz_map *map = &z->m.mm[FZ_SELF].map[op->m];
+	bool onfault = op->c & 1;
+	int want = 0;
+	u64 i;
+
+	memset(map->locked + rel, onfault ? FZ_LOCKED_ONFAULT : FZ_LOCKED, nr);
+	for (i = rel; !onfault && i < rel + nr && !want; i++)
+		if (fz_touch(&z->m, &z->m.mm[FZ_SELF], op->m, i, false))
+			want = -ENOMEM;
+	fz_check_result(z, syscall(__NR_mlock2, map->addr + rel * GM_PAGE, nr * GM_PAGE,
+				   onfault ? MLOCK_ONFAULT : 0), want);
 }
 
 static void do_fault_in(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
@@ -161,8 +190,7 @@ static void vma_op(struct fuzz *z, const struct fz_op *op)
 		do_remap(z, op, rel, nr);
 		break;
 	case FZ_DONTNEED:
-		gm_assert_ok(madvise(addr, nr * GM_PAGE, MADV_DONTNEED));
-		memset(map->pte + rel, 0, nr);
+		do_dontneed(z, op, rel, nr);
 		break;
 	case FZ_REMOVE:
 		do_remove(z, op, rel, nr);
@@ -170,42 +198,14 @@ static void vma_op(struct fuzz *z, const struct fz_op *op)
 	case FZ_FAULT_IN:
 		do_fault_in(z, op, rel, nr);
 		break;
+	case FZ_LOCK:
+		do_lock(z, op, rel, nr);
+		break;
+	case FZ_UNLOCK:
+		gm_assert_ok(munlock(addr, nr * GM_PAGE));
+		memset(map->locked + rel, FZ_UNLOCKED, nr);
+		break;
 	}
-}
-
-static void do_hold(struct fuzz *z, const struct fz_op *op)
-{
-	struct fz_map *map = &z->m.mm[FZ_SELF].map[op->m];
-	const struct fz_op one = { .a = op->a, .n = 1 };
-	unsigned int h = op->c % FZ_HOLDERS;
-	struct iovec iov = { .iov_len = GM_PAGE };
-	u64 rel, nr;
-	ssize_t r;
-
-	if (z->m.held[h] != FZ_NOT_HELD || !fz_in_map(map, &one, &rel, &nr))
-		return;
-	iov.iov_base = map->addr + rel * GM_PAGE;
-	if (fz_touch(&z->m, &z->m.mm[FZ_SELF], op->m, rel, false)) {
-		gm_assert_errno(vmsplice(z->pipe[h][1], &iov, 1, 0), EFAULT);
-		return;
-	}
-	r = vmsplice(z->pipe[h][1], &iov, 1, 0);
-	gm_assert(r == GM_PAGE, "vmsplice: %ld, %s", (long)r, strerror(errno));
-	z->m.held[h] = op->a;
-}
-
-/* The holder has the page that the file has: what was written since is there. */
-static void release(struct fuzz *z, unsigned int h)
-{
-	char buf[GM_PAGE] __aligned(8);
-	u64 page = z->m.held[h];
-
-	if (page == FZ_NOT_HELD)
-		return;
-	gm_assert_eq(read(z->pipe[h][0], buf, GM_PAGE), GM_PAGE);
-	gm_assert(!gm_host_differ(buf, page * GM_PAGE, GM_PAGE, z->m.content[page]),
-		  "page %#lx, held: not %#x", (unsigned long)page, z->m.content[page]);
-	z->m.held[h] = FZ_NOT_HELD;
 }
 
 static void do_fork(struct fuzz *z)
@@ -216,7 +216,10 @@ static void do_fork(struct fuzz *z)
 	if (mm->used)
 		return;
 	fz_host_fork();
-	/* Page tables of shared mappings are not copied. */
+	/*
+	 * Page tables of shared mappings are not copied. Nor are locks, but their
+	 * ends go on being ends of VMAs, which is all that they matter for there.
+	 */
 	*mm = z->m.mm[FZ_SELF];
 	for (i = 0; i < FZ_MAPS; i++)
 		memset(mm->map[i].pte, 0, sizeof(mm->map[i].pte));
@@ -236,12 +239,6 @@ void fz_map_op(struct fuzz *z, const struct fz_op *op)
 	case FZ_MAP:
 		do_map(z, op);
 		break;
-	case FZ_HOLD:
-		do_hold(z, op);
-		break;
-	case FZ_RELEASE:
-		release(z, op->m);
-		break;
 	case FZ_FORK:
 		do_fork(z);
 		break;
@@ -260,12 +257,4 @@ void fz_unmap_all(struct fuzz *z)
 	reap(z);
 	for (i = 0; i < FZ_MAPS; i++)
 		drop_map(z, i);
-}
-
-void fz_release_all(struct fuzz *z)
-{
-	unsigned int i;
-
-	for (i = 0; i < FZ_HOLDERS; i++)
-		release(z, i);
 }

@@ -267,11 +267,16 @@ static void publish(struct fz_model *m, struct fz_map *map, u64 rel)
 	}
 }
 
+static bool same_vma(const struct fz_map *map, u64 a, u64 b)
+{
+	return map->prot[a] == map->prot[b] && map->locked[a] == map->locked[b];
+}
+
 void fz_vma_around(const struct fz_map *map, u64 page, u64 *start, u64 *end)
 {
-	for (*start = page; *start && map->prot[*start - 1] == map->prot[page]; )
+	for (*start = page; *start && same_vma(map, *start - 1, page); )
 		(*start)--;
-	for (*end = page + 1; *end < map->nr && map->prot[*end] == map->prot[page]; )
+	for (*end = page + 1; *end < map->nr && same_vma(map, *end, page); )
 		(*end)++;
 }
 
@@ -376,13 +381,17 @@ u64 fz_block_live(const struct fz_model *m, u64 first)
 	return nr;
 }
 
+/* Of the kernel's GUP_PIN_COUNTING_BIAS: a pin of a single page. */
+#define PIN_REFS	1024
+
 u64 fz_block_refs(const struct fz_model *m, u64 first)
 {
 	u64 refs = fz_block_live(m, first), end = first + m->per_block, from, to;
 	unsigned int i, j;
 
 	for (i = 0; i < FZ_HOLDERS; i++)
-		refs += m->held[i] >= first && m->held[i] < end;
+		if (m->held[i] >= first && m->held[i] < end)
+			refs += m->hold[i] == FZ_PIPE ? 1 : PIN_REFS;
 	for (i = 0; i < FZ_MMS; i++) {
 		for (j = 0; j < FZ_MAPS; j++) {
 			const struct fz_map *map = &m->mm[i].map[j];

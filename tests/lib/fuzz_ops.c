@@ -25,18 +25,24 @@ static const struct {
 	[FZ_UNMAP]		= { "unmap", ARG_M | ARG_A | ARG_N, 8 },
 	[FZ_PROTECT]		= { "protect", ARG_M | ARG_A | ARG_N | ARG_C, 15 },
 	[FZ_REMAP]		= { "remap", ARG_M | ARG_A | ARG_N | ARG_C, 5 },
-	[FZ_DONTNEED]		= { "dontneed", ARG_M | ARG_A | ARG_N, 15 },
+	[FZ_DONTNEED]		= { "dontneed", ARG_M | ARG_A | ARG_N | ARG_C, 15 },
 	[FZ_REMOVE]		= { "remove", ARG_M | ARG_A | ARG_N, 12 },
 	[FZ_FAULT_IN]		= { "fault-in", ARG_M | ARG_A | ARG_N | ARG_C, 15 },
+	[FZ_LOCK]		= { "lock", ARG_M | ARG_A | ARG_N | ARG_C, 14 },
+	[FZ_UNLOCK]		= { "unlock", ARG_M | ARG_A | ARG_N, 16 },
 	[FZ_READ]		= { "read", ARG_M | ARG_A | ARG_N, 100 },
 	[FZ_WRITE]		= { "write", ARG_M | ARG_A | ARG_N | ARG_C, 120 },
 	[FZ_COPY_OUT]		= { "copy-out", ARG_M | ARG_A, 15 },
 	[FZ_COPY_IN]		= { "copy-in", ARG_M | ARG_A | ARG_C, 15 },
+	[FZ_PEEK]		= { "peek", ARG_M | ARG_A, 15 },
+	[FZ_POKE]		= { "poke", ARG_M | ARG_A | ARG_C, 15 },
 	[FZ_GUEST_READ]		= { "guest-read", ARG_A | ARG_N, 60 },
 	[FZ_GUEST_WRITE]	= { "guest-write", ARG_A | ARG_N | ARG_C, 100 },
 	[FZ_PREFAULT]		= { "prefault", ARG_A | ARG_N, 15 },
-	[FZ_HOLD]		= { "hold", ARG_M | ARG_A | ARG_C, 25 },
+	[FZ_HOLD]		= { "hold", ARG_M | ARG_A | ARG_C, 40 },
 	[FZ_RELEASE]		= { "release", ARG_M, 30 },
+	[FZ_DEVICE_READ]	= { "device-read", ARG_M, 15 },
+	[FZ_DEVICE_WRITE]	= { "device-write", ARG_M | ARG_C, 20 },
 	[FZ_FORK]		= { "fork", 0, 3 },
 	[FZ_CHILD_READ]		= { "child-read", ARG_M | ARG_A, 30 },
 	[FZ_CHILD_WRITE]	= { "child-write", ARG_M | ARG_A | ARG_C, 30 },
@@ -174,9 +180,11 @@ static void fill_op(struct fz_program *p, struct fz_op *op, u64 *state)
 	case FZ_DONTNEED:
 	case FZ_REMOVE:
 	case FZ_FAULT_IN:
+	case FZ_LOCK:
+	case FZ_UNLOCK:
 		op->m = below(state, FZ_MAPS);
 		op->c %= FZ_CHUNK;
-		if (op->code == FZ_FAULT_IN)
+		if (op->code == FZ_FAULT_IN || op->code == FZ_LOCK)
 			op->n = 1 + below(state, 100);
 		break;
 	case FZ_READ:
@@ -194,11 +202,18 @@ static void fill_op(struct fz_program *p, struct fz_op *op, u64 *state)
 	case FZ_CHILD_WRITE:
 		op->m = below(state, FZ_MAPS);
 		break;
+	case FZ_PEEK:
+	case FZ_POKE:
+		/* Of this process, then of the child. */
+		op->m = below(state, FZ_MMS * FZ_MAPS);
+		break;
 	case FZ_HOLD:
 		op->m = below(state, FZ_MAPS);
-		op->c = below(state, FZ_HOLDERS);
+		op->c = below(state, FZ_HOLDERS * FZ_HOLDS);
 		break;
 	case FZ_RELEASE:
+	case FZ_DEVICE_READ:
+	case FZ_DEVICE_WRITE:
 		op->m = below(state, FZ_HOLDERS);
 		break;
 	case FZ_UNBIND:
@@ -246,6 +261,11 @@ void fz_generate(struct fz_program *p, const struct fz_config *cfg, u64 seed, u6
 		fill_op(p, op, &state);
 		drop_unused(op);
 	}
+}
+
+const char *fz_op_name(const struct fz_op *op)
+{
+	return ops[op->code].name;
 }
 
 void fz_print_op(const struct fz_op *op, char *buf, size_t size)
