@@ -110,7 +110,7 @@ measure() {
 
 	shift
 	GMEM_LOG=$BUILD/log/bench-$kernel.log "$TOP/dev" exec --kernel "$kernel" --mem 6G --icount \
-		--append 'nokaslr hugetlb_free_vmemmap=on' -- gmem_bench --mib "$MIB" "$@"
+		--append 'nokaslr hugetlb_free_vmemmap=on hugepagesz=1G hugepages=1' -- gmem_bench --mib "$MIB" "$@"
 }
 
 kinds_of() {

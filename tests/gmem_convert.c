@@ -419,6 +419,67 @@ static void one_page(unsigned int source)
 	close_scene(&s);
 }
 
+/* The guest asks for [off, off + len): what it is told at the end. */
+static u64 ask(struct scene *s, u64 off, u64 len, bool private, bool forward)
+{
+	struct kvm_run *run = s->g->vcpu[0]->run;
+	u64 flags = private ? KVM_MAP_GPA_RANGE_ENCRYPTED : KVM_MAP_GPA_RANGE_DECRYPTED;
+	int err = gm_try(s->g, 0, GM_ASK, GM_GPA + off, off, len, 0, flags);
+	u64 error;
+
+	if (forward) {
+		gm_assert_eq(err, GM_ASKED);
+		gm_assert_eq(run->hypercall.nr, KVM_HC_MAP_GPA_RANGE);
+		gm_assert_eq(run->hypercall.args[0], GM_GPA + off);
+		gm_assert_eq(run->hypercall.args[1], len / GM_PAGE);
+		gm_assert_eq(run->hypercall.args[2], flags);
+		err = gm_set(&s->f, off, len, private, &error);
+		err = gm_answer(s->g, 0, -(u64)err);
+	}
+	gm_assert_eq(err, 0);
+	return gm_cmd(s->g, 0)->rounds;
+}
+
+/* The guest decides what is shared; the VMM hands its requests on. */
+static void guest_asks(unsigned int source)
+{
+	u64 off = 3 * GM_PAGE, len = 4 * GM_PAGE, page;
+	struct gm_holder h = gm_holders[0];
+	struct scene s;
+
+	open_scene(&s, source, source == GM_SRC_4K ? 16 : 1, GM_MMAP);
+	gm_guest_fill(s.g, 0, 16 * GM_PAGE, SEED);
+
+	/* Nobody listens; then nonsense, of which nobody hears. */
+	gm_assert_eq(ask(&s, off, len, false, false), (u64)-KVM_ENOSYS);
+	vm_enable_cap(s.g->vm, KVM_CAP_EXIT_HYPERCALL, BIT(KVM_HC_MAP_GPA_RANGE));
+	gm_assert_eq(ask(&s, off + 8, len, false, false), (u64)-KVM_EINVAL);
+	gm_assert_eq(ask(&s, off, 0, false, false), (u64)-KVM_EINVAL);
+	assert_run(&s.f, 0, s.f.size, true);
+
+	gm_assert_eq(ask(&s, off, len, false, true), 0);
+	for (page = 0; page < 16 * GM_PAGE; page += GM_PAGE) {
+		if (page >= off && page < off + len)
+			assert_shared(&s, page, SEED);
+		else
+			assert_private(&s, page, SEED);
+	}
+	gm_host_fill(s.mem + off, off, len, SEED + 1);
+	gm_guest_verify(s.g, off, len, SEED + 1);
+
+	/* What is held stays shared, and the guest hears of it. */
+	h.take(&h, &s.f, off + GM_PAGE);
+	gm_assert_eq(ask(&s, off, len, true, true), (u64)-EAGAIN);
+	for (page = off; page < off + len; page += GM_PAGE)
+		assert_shared(&s, page, SEED + 1);
+	h.let_go(&h);
+	gm_assert_eq(ask(&s, off, len, true, true), 0);
+	assert_run(&s.f, 0, s.f.size, true);
+	gm_guest_verify(s.g, off, len, SEED + 1);
+	gm_assert_withdrawn(&s.f);
+	close_scene(&s);
+}
+
 /*
  * Requests over memory that is there in part or not at all allocate nothing, and
  * hold for what comes later, which is zeroes.
@@ -580,6 +641,9 @@ CASE(many_runs_2m, many_runs(GM_SRC_THP_2M, 5))
 CASE(one_page_4k, one_page(GM_SRC_4K))
 CASE(one_page_2m, one_page(GM_SRC_THP_2M))
 CASE(one_page_hugetlb_2m, one_page(GM_SRC_HTLB_2M))
+CASE(guest_asks_4k, guest_asks(GM_SRC_4K))
+CASE(guest_asks_2m, guest_asks(GM_SRC_THP_2M))
+CASE(guest_asks_hugetlb_2m, guest_asks(GM_SRC_HTLB_2M))
 CASE(unpopulated_4k, unpopulated(GM_SRC_4K))
 CASE(unpopulated_2m, unpopulated(GM_SRC_THP_2M))
 CASE(unpopulated_hugetlb_2m, unpopulated(GM_SRC_HTLB_2M))
@@ -616,6 +680,9 @@ int main(int argc, char **argv)
 		{ "one_page_4k", one_page_4k },
 		{ "one_page_2m", one_page_2m },
 		{ "one_page_hugetlb_2m", one_page_hugetlb_2m },
+		{ "guest_asks_4k", guest_asks_4k },
+		{ "guest_asks_2m", guest_asks_2m },
+		{ "guest_asks_hugetlb_2m", guest_asks_hugetlb_2m },
 		{ "unpopulated_4k", unpopulated_4k },
 		{ "unpopulated_2m", unpopulated_2m },
 		{ "unpopulated_hugetlb_2m", unpopulated_hugetlb_2m },

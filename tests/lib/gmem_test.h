@@ -255,6 +255,7 @@ enum gm_op {
 	GM_LOOP,	/* until told to stop: each word is 0 or ours; make it ours */
 	GM_WATCH,	/* until told to stop: verify one word per stride */
 	GM_COUNT,	/* until told to stop: each word is the last round; add 1 */
+	GM_ASK,		/* KVM_HC_MAP_GPA_RANGE, seed its flags, rounds its answer */
 };
 
 struct gm_cmd {
@@ -265,7 +266,7 @@ struct gm_cmd {
 	u64 stride;
 	u64 seed;
 	u64 stop;
-	u64 rounds;	/* of GM_LOOP, GM_WATCH and GM_COUNT */
+	u64 rounds;	/* of GM_LOOP, GM_WATCH and GM_COUNT; GM_ASK's answer */
 	u64 bad;		/* words that differed, and the first of them */
 	u64 bad_gva;
 	u64 bad_value;
@@ -301,11 +302,16 @@ void gm_map_at(struct gm_vm *g, u64 gva, u64 gpa, u64 size);
 /* Slot, mapping and, for software-protected VMs, private attributes at once. */
 u32 gm_attach(struct gm_vm *g, const struct gm_file *f, u64 gpa);
 
-/* Run one command: 0, KVM_RUN's errno, or this where there is no slot. */
+/*
+ * Run one command: 0, KVM_RUN's errno, GM_NO_SLOT where there is no slot, or
+ * GM_ASKED. The request is in the vCPU's run then; gm_answer() goes on.
+ */
 #define GM_NO_SLOT	ENXIO
+#define GM_ASKED	EINPROGRESS
 
 int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, u64 gva,
 	   u64 off, u64 len, u64 stride, u64 seed);
+int gm_answer(struct gm_vm *g, unsigned int cpu, u64 ret);
 /* Called right before and after each KVM_RUN of a command. */
 extern void (*gm_run_hook)(bool enter);
 /* Take a vCPU that could not go on back to where it waits for commands. */

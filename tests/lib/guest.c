@@ -91,6 +91,9 @@ void gm_guest_do(struct gm_cmd *c)
 	case GM_COUNT:
 		guest_count(c);
 		break;
+	case GM_ASK:
+		c->rounds = __kvm_hypercall_map_gpa_range(c->gva, c->len, c->seed);
+		break;
 	}
 }
 
@@ -135,6 +138,8 @@ static int run_to_sync(struct gm_vm *g, unsigned int cpu)
 	} while (err == EINTR);
 	if (err)
 		return err;
+	if (vcpu->run->exit_reason == KVM_EXIT_HYPERCALL)
+		return GM_ASKED;
 	/* No memory there, as after its slot was deleted. */
 	if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
 		vcpu_run_complete_io(vcpu);
@@ -261,6 +266,12 @@ int gm_try(struct gm_vm *g, unsigned int cpu, enum gm_op op, u64 gva,
 	   u64 off, u64 len, u64 stride, u64 seed)
 {
 	set_cmd(g, cpu, op, gva, off, len, stride, seed);
+	return run_to_sync(g, cpu);
+}
+
+int gm_answer(struct gm_vm *g, unsigned int cpu, u64 ret)
+{
+	g->vcpu[cpu]->run->hypercall.ret = ret;
 	return run_to_sync(g, cpu);
 }
 
