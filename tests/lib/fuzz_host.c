@@ -27,12 +27,12 @@ static void on_signal(int sig)
 void fz_host_init(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	cpu_set_t first;
+	cpu_set_t here;
 
 	/* What mlock() leaves behind it leaves in batches of one processor. */
-	CPU_ZERO(&first);
-	CPU_SET(0, &first);
-	gm_assert_ok(sched_setaffinity(0, sizeof(first), &first));
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	gm_assert_ok(sched_setaffinity(0, sizeof(here), &here));
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
 }
