@@ -273,6 +273,30 @@ static void bad_input(unsigned int source)
 	close_scene(&s);
 }
 
+#define NO_MEMORY	0xfee00000ULL
+
+/* A VM that KVM has given up: it could not save the state of a vCPU for SMM. */
+static void dead_vm(unsigned int source)
+{
+	struct kvm_memory_attributes2 a = { .size = GM_PAGE, .error_offset = 7 };
+	struct scene s;
+
+	open_scene(&s, source, 1, GM_MMAP);
+	gm_guest_fill(s.g, 0, GM_PAGE, SEED);
+	gm_set_ok(&s.f, 0, GM_PAGE, false);
+	vcpu_set_msr(s.g->vcpu[0], MSR_IA32_SMBASE, NO_MEMORY);
+	gm_assert_ok(__vcpu_ioctl(s.g->vcpu[0], KVM_SMI, NULL));
+	gm_assert_eq(gm_try(s.g, 0, GM_TOUCH, GM_GPA, 0, GM_PAGE, GM_PAGE, SEED), EIO);
+
+	gm_assert_errno(ioctl(s.f.fd, KVM_SET_MEMORY_ATTRIBUTES2, &a), EIO);
+	gm_assert_errno(ioctl(s.f.fd, KVM_GET_MEMORY_ATTRIBUTES2, &a), EIO);
+	gm_assert_errno(ioctl(s.f.fd, KVM_SET_MEMORY_ATTRIBUTES2, NULL), EIO);
+	gm_assert_eq(a.error_offset, 7);
+	/* The memory is the file's, and there for those who have it. */
+	gm_assert_eq(gm_host_differ(s.mem, 0, GM_PAGE, SEED), 0);
+	close_scene(&s);
+}
+
 /* One shared page in the middle of everything, and what it costs the guest. */
 static void mapping_size(unsigned int source)
 {
@@ -631,6 +655,7 @@ CASE(no_holders_4k, no_holders(GM_SRC_4K))
 CASE(no_holders_2m, no_holders(GM_SRC_THP_2M))
 CASE(bad_input_4k, bad_input(GM_SRC_4K))
 CASE(bad_input_2m, bad_input(GM_SRC_THP_2M))
+CASE(dead_vm_2m, dead_vm(GM_SRC_THP_2M))
 CASE(mapping_size_hugetlb_1g, mapping_size(GM_SRC_HTLB_1G))
 CASE(outlive_2m, outlive(GM_SRC_THP_2M))
 CASE(after_mmio_private_4k, after_mmio(GM_SRC_4K, GM_MMAP))
@@ -670,6 +695,7 @@ int main(int argc, char **argv)
 		{ "no_holders_2m", no_holders_2m },
 		{ "bad_input_4k", bad_input_4k },
 		{ "bad_input_2m", bad_input_2m },
+		{ "dead_vm_2m", dead_vm_2m },
 		{ "mapping_size_hugetlb_1g", mapping_size_hugetlb_1g, 60 },
 		{ "outlive_2m", outlive_2m },
 		{ "after_mmio_private_4k", after_mmio_private_4k },
