@@ -9,6 +9,7 @@
 
 #define SEED	47
 #define TRIES	6	/* memory sections for each kind of block */
+#define SECTIONS	1024
 
 static u64 section_pages;
 
@@ -43,25 +44,37 @@ static void need_offlining(void)
 		gm_skip("this kernel does not show its blocks");
 }
 
-/* Memory sections, not the first, in which the file has blocks. */
+/*
+ * Memory sections, not the first, where the kernel itself lives: those of which the
+ * file has the most. Where it has little, others have the rest, and such a section
+ * does not go without the file either.
+ */
 static unsigned int sections_of(const struct gm_file *f, u64 *sections)
 {
+	static unsigned int pages[SECTIONS];
 	const unsigned int max = 132 << 10;
 	struct gm_block *b = calloc(max, sizeof(*b));
-	unsigned int i, j, nr, found = 0;
+	unsigned int i, nr, most, found;
+	u64 section;
 
 	gm_assert(b, "no memory");
+	memset(pages, 0, sizeof(pages));
 	nr = gm_blocks(f, b, max);
-	for (i = 0; i < nr && found < TRIES; i++) {
-		const u64 section = b[i].pfn / section_pages;
-
-		/* The kernel itself lives in the first. */
-		for (j = 0; j < found && sections[j] != section; j++)
-			;
-		if (j == found && section)
-			sections[found++] = section;
+	for (i = 0; i < nr; i++) {
+		section = b[i].pfn / section_pages;
+		gm_assert(section < SECTIONS, "section %lu", (unsigned long)section);
+		pages[section] += 1U << b[i].order;
 	}
 	free(b);
+	for (found = 0; found < TRIES; found++) {
+		for (most = 1, i = 2; i < SECTIONS; i++)
+			if (pages[i] > pages[most])
+				most = i;
+		if (!pages[most])
+			break;
+		pages[most] = 0;
+		sections[found] = most;
+	}
 	gm_assert_ge(found, 1);
 	return found;
 }
