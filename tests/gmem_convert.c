@@ -138,6 +138,22 @@ static void init_shared(unsigned int source)
 }
 
 /* Somebody who holds one page: EAGAIN, where, and nothing else. */
+/* Nothing happens either where it cannot be said which page is held. */
+static void refuse_unwritable(const struct gm_file *f, u64 held)
+{
+	struct kvm_memory_attributes2 *a;
+
+	a = kvm_mmap(GM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	a->offset = held;
+	a->size = GM_PAGE;
+	a->attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE;
+	gm_assert_ok(mprotect(a, GM_PAGE, PROT_READ));
+	gm_assert_errno(ioctl(f->fd, KVM_SET_MEMORY_ATTRIBUTES2, a), EFAULT);
+	gm_assert_errno(ioctl(f->fd, KVM_GET_MEMORY_ATTRIBUTES2, a), EFAULT);
+	kvm_munmap(a, GM_PAGE);
+	gm_assert(!gm_is_private(f, held), "refused, but private");
+}
+
 static void holder(unsigned int source)
 {
 	u64 held = 7 * GM_PAGE, error, len;
@@ -163,6 +179,7 @@ static void holder(unsigned int source)
 	gm_assert_eq(gm_host_differ(s.mem, 0, len, SEED), 0);
 	gm_guest_verify(s.g, 0, len, SEED);
 	gm_assert_eq(gm_fdinfo(&s.f, "gmem-eagain"), 2);
+	refuse_unwritable(&s.f, held);
 	/* Around it, and not it. */
 	gm_set_ok(&s.f, 0, held, true);
 	gm_set_ok(&s.f, held + GM_PAGE, len - held - GM_PAGE, true);
