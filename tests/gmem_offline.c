@@ -3,46 +3,11 @@
  * Memory under a block is taken offline: refused, soon, and nothing happens to
  * the guest. Without the file it goes, which shows what it was refused for.
  */
-#include <signal.h>
-
 #include "gmem_test.h"
 
 #define SEED	47
 #define TRIES	6	/* memory sections for each kind of block */
 #define SECTIONS	1024
-
-static u64 section_pages;
-
-static void on_alarm(int sig)
-{
-}
-
-/* 0, or an errno: EINTR if it would not have ended by itself. */
-static int set_state(u64 section, const char *state)
-{
-	struct sigaction sa = { .sa_handler = on_alarm };
-	char path[96];
-	int err;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%lu/state",
-		 (unsigned long)section);
-	sigaction(SIGALRM, &sa, NULL);
-	alarm(15 * gm_time_scale());
-	err = gm_write(path, "%s", state) ? 0 : errno;
-	alarm(0);
-	return err;
-}
-
-static void need_offlining(void)
-{
-	char buf[32];
-
-	gm_read_text("/sys/devices/system/memory/block_size_bytes", buf, sizeof(buf));
-	gm_assert(buf[0], "no CONFIG_MEMORY_HOTREMOVE");
-	section_pages = strtoull(buf, NULL, 16) / GM_PAGE;
-	if (!gm_have_gmem())
-		gm_skip("this kernel does not show its blocks");
-}
 
 /*
  * Memory sections, not the first, where the kernel itself lives: those of which the
@@ -53,6 +18,7 @@ static unsigned int sections_of(const struct gm_file *f, u64 *sections)
 {
 	static unsigned int pages[SECTIONS];
 	const unsigned int max = 132 << 10;
+	const u64 section_pages = gm_section_pages();
 	struct gm_block *b = calloc(max, sizeof(*b));
 	unsigned int i, nr, most, found;
 	u64 section;
@@ -98,7 +64,8 @@ static void offline(unsigned int source, unsigned int state)
 	if (htlb_2m)
 		gm_assert_eq(gm_pool_resize(GM_2M, size / GM_2M), size / GM_2M);
 	gm_need_source(src, size);
-	need_offlining();
+	if (!gm_have_gmem())
+		gm_skip("this kernel does not show its blocks");
 	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
 	f = gm_create_from(g->vm, src, size, share);
 	gm_attach(g, &f, GM_GPA);
@@ -117,9 +84,9 @@ static void offline(unsigned int source, unsigned int state)
 	}
 	nr = sections_of(&f, sections);
 	for (i = 0; i < nr; i++) {
-		err = set_state(sections[i], "offline");
+		err = gm_section_set(sections[i], "offline");
 		if (!err)
-			set_state(sections[i], "online_kernel");
+			gm_section_set(sections[i], "online_kernel");
 		gm_assert(err == EBUSY, "section %lu: %s", (unsigned long)sections[i],
 			  strerror(err));
 	}
@@ -134,10 +101,10 @@ static void offline(unsigned int source, unsigned int state)
 
 	/* Unless somebody else has something there as well. */
 	for (i = 0; i < nr; i++) {
-		if (set_state(sections[i], "offline"))
+		if (gm_section_set(sections[i], "offline"))
 			continue;
 		gone++;
-		gm_assert_eq(set_state(sections[i], "online_kernel"), 0);
+		gm_assert_eq(gm_section_set(sections[i], "online_kernel"), 0);
 	}
 	gm_note("%s: %u of %u sections go without the file", src->name, gone, nr);
 	gm_assert_ge(gone, 1);

@@ -11,7 +11,6 @@
  * counted, and in the end nobody but the host's mapping holds anything.
  */
 #include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 #include "gmem_test.h"
@@ -590,41 +589,10 @@ static void hard_end(struct churn *c)
 	to_private(c, WINDOW * GM_PAGE, NR_WINDOW * GM_PAGE);
 }
 
-static void on_alarm(int sig)
-{
-}
-
-static u64 section_pages;
-
-/* 0, or an errno: EINTR if it would not have ended by itself. */
-static int set_state(u64 section, const char *state)
-{
-	struct sigaction sa = { .sa_handler = on_alarm };
-	char path[96];
-	int err;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%lu/state",
-		 (unsigned long)section);
-	sigaction(SIGALRM, &sa, NULL);
-	alarm(15 * gm_time_scale());
-	err = gm_write(path, "%s", state) ? 0 : errno;
-	alarm(0);
-	return err;
-}
-
-static void offline_need(void)
-{
-	char buf[32];
-
-	gm_read_text("/sys/devices/system/memory/block_size_bytes", buf, sizeof(buf));
-	gm_assert(buf[0], "no CONFIG_MEMORY_HOTREMOVE");
-	section_pages = strtoull(buf, NULL, 16) / GM_PAGE;
-}
-
 static void offline_walk(struct churn *c)
 {
-	c->arg = c->pfn[0] / section_pages;
-	gm_assert_eq(set_state(c->arg, "offline"), EBUSY);
+	c->arg = c->pfn[0] / gm_section_pages();
+	gm_assert_eq(gm_section_set(c->arg, "offline"), EBUSY);
 }
 
 static const struct walker numbers = { .walk = numbers_walk };
@@ -652,7 +620,7 @@ static const struct walker hard = {
 	.need = hard_need, .walk = hard_walk, .end = hard_end, .refers = true,
 };
 
-static const struct walker offline = { .need = offline_need, .walk = offline_walk };
+static const struct walker offline = { .walk = offline_walk };
 
 /* So many walks that each of them breaks a page. */
 static void break_beside(unsigned int source)
@@ -678,20 +646,19 @@ static void offline_beside(unsigned int source)
 	bool gone = false;
 	unsigned int i;
 
-	offline_need();
 	vm = vm_create_barebones();
 	for (i = 0; i < ARRAY_SIZE(sections) && !gone; i++) {
 		ballast = gm_create_from(vm, &gm_sources[GM_SRC_THP_2M],
-					 sections[i] * section_pages * GM_PAGE, 0);
+					 sections[i] * gm_section_pages() * GM_PAGE, 0);
 		gm_assert_ok(gm_populate(&ballast, 0, ballast.size));
 		gm_assert_eq(gm_pool_resize(GM_2M, 0), 0);
 		gm_assert_eq(gm_pool_resize(GM_2M, pool), pool);
 		go(&offline, &c, source, WALKS);
 		gm_close(&ballast);
 		gm_assert_eq(gm_pool_resize(GM_2M, 0), 0);
-		gone = !set_state(c.arg, "offline");
+		gone = !gm_section_set(c.arg, "offline");
 		if (gone)
-			gm_assert_eq(set_state(c.arg, "online_kernel"), 0);
+			gm_assert_eq(gm_section_set(c.arg, "online_kernel"), 0);
 	}
 	gm_note("section %lu %s without the file", (unsigned long)c.arg,
 		gone ? "goes" : "does not go");

@@ -144,6 +144,10 @@ bool gm_have_gmem(void);
 void gm_mount_all(void);
 bool gm_cmdline_has(const char *word);
 
+u64 gm_section_pages(void);	/* of what goes offline together */
+/* "offline", "online_kernel": 0, or an errno, EINTR if there was no end to it. */
+int gm_section_set(u64 section, const char *state);
+
 struct gm_snapshot;
 struct gm_snapshot *gm_snapshot(void);
 /* Wait for the pools to be as they were; false and a note for each that differs. */

@@ -2,6 +2,7 @@
 /* Files of sysfs and procfs, hugetlb pools, and snapshots of all counters. */
 #include <dirent.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -130,6 +131,34 @@ long gm_pool_resize(u64 size, long nr)
 		 (unsigned long)(size >> 10));
 	gm_write(path, "%ld", nr);
 	return gm_read_long("%s", path);
+}
+
+u64 gm_section_pages(void)
+{
+	char buf[32];
+
+	gm_read_text("/sys/devices/system/memory/block_size_bytes", buf, sizeof(buf));
+	gm_assert(buf[0], "no CONFIG_MEMORY_HOTREMOVE");
+	return strtoull(buf, NULL, 16) / GM_PAGE;
+}
+
+static void on_alarm(int sig)
+{
+}
+
+int gm_section_set(u64 section, const char *state)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+	char path[96];
+	int err;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%lu/state",
+		 (unsigned long)section);
+	sigaction(SIGALRM, &sa, NULL);
+	alarm(15 * gm_time_scale());
+	err = gm_write(path, "%s", state) ? 0 : errno;
+	alarm(0);
+	return err;
 }
 
 bool gm_have_gmem(void)
