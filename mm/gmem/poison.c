@@ -72,7 +72,8 @@ static struct gmem_inode *gmem_page_owner(struct page *page, pgoff_t *index)
 	/*
 	 * A page always has one of the two: private is there before the type
 	 * and goes after it, the mapping is there before the type goes and goes
-	 * after it has come back.
+	 * after it has come back. Only one that is withdrawn and live again while
+	 * this looks can be missed; memory failure asks a second time.
 	 */
 	do {
 		typed = PageGmem(page);

@@ -319,6 +319,7 @@ static void gmem_rebuild_compound(struct gmem_block *block)
 	prep_compound_page(head, block->order);
 
 	/* Last, or they would look like free pages meanwhile. */
+	smp_wmb();
 	for (i = 1; i < gmem_block_pages(block); i++) {
 		__ClearPageGmem(head + i);
 		if (!(i % GMEM_CHUNK_PAGES))

@@ -365,6 +365,7 @@ static void gmem_vmemmap_make_tails(struct page *page, unsigned int nr,
 	while (nr--) {
 		prep_compound_tail(page, head, order);
 		/* Last, or it would look like a free page meanwhile. */
+		smp_wmb();
 		__ClearPageGmem(page);
 		page++;
 	}

@@ -277,7 +277,7 @@ static void test_convert_failures(struct kunit *test)
 	open_tracked(gt);
 	attach_all(gt);
 	gmem_test_must_populate(gt, CHUNK);
-	/* Runs that fill a node: one more has to split it. */
+	/* More runs than a node of the tree has room for. */
 	for (index = 0; index < 20; index += 2)
 		must_convert(gt, index + 1, index + 2, false);
 	gmem_test_each_failure(gt, &convert_op);
