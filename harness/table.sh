@@ -110,7 +110,7 @@ measure() {
 
 	shift
 	GMEM_LOG=$BUILD/log/bench-$kernel.log "$TOP/dev" exec --kernel "$kernel" --mem 6G --icount \
-		--append 'nokaslr hugetlb_free_vmemmap=on hugepagesz=1G hugepages=1' -- gmem_bench --mib "$MIB" "$@"
+		--append 'nokaslr hugetlb_free_vmemmap=on' -- gmem_bench --mib "$MIB" "$@"
 }
 
 kinds_of() {
@@ -120,6 +120,22 @@ kinds_of() {
 		IFS='|' read -r kernel kind _ <<<"$row"
 		[ "$kernel" != "$1" ] || echo "$kind"
 	done
+}
+
+# measured KERNEL: the lines of gmem_bench for its kinds; what else it says is shown
+measured() {
+	local line
+	local -a kinds
+
+	mapfile -t kinds < <(kinds_of "$1")
+	{ measure "$1" "${kinds[@]}" || echo "status $? of the $1 boot"; } |
+		while read -r line; do
+			case $line in
+			kind=*)		echo "$line";;
+			*[Ss]eed*)	;;
+			*)		say "$line";;
+			esac
+		done
 }
 
 # value LINE KEY: a dash if the line has none
@@ -204,20 +220,14 @@ ratio() {
 
 verb_run() {
 	local kernel line key
-	local -a kinds gives=()
+	local -a gives=()
 	local -A got=()
 
 	table_options run_usage "$@"
 	printf '\nA guest writes to %d MiB, page by page:\n\n' "$MIB"
 	table_header
 	for kernel in stock gmem; do
-		mapfile -t kinds < <(kinds_of "$kernel")
 		while read -r line; do
-			case $line in
-			kind=*)		;;
-			*[Ss]eed*)	continue;;
-			*)		say "$line"; continue;;
-			esac
 			key="$kernel $(value "$line" kind)"
 			if [[ $key == *' give-'* ]]; then
 				gives+=("$line")
@@ -225,30 +235,29 @@ verb_run() {
 				print_row "$kernel" "$line"
 			fi
 			[[ $line == *error=* ]] || got[$key]=$line
-		done < <(measure "$kernel" "${kinds[@]}" || echo "status $? of the $kernel boot")
+		done < <(measured "$kernel")
 	done
 	meaning "${got[stock 4k]:-}" "${got[stock vm-hugetlb-2m]:-}" "${got[gmem hugetlb-2m]:-}"
 	print_gives "${gives[@]}"
 	[ ${#got[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) ] || exit 1
 }
 
-# cell VALUE UNIT OF-7.3
+# cell VALUE UNIT OF-7.3: OF-7.3 is a dash where there is nothing to compare with
 cell() {
-	case $2 in
-	*)	[ "$1" != - ] || { echo -; return; };;&
-	kib)	kib "$1";;
-	ratio)	if [ "$1" != "$3" ] && [ "$3" != - ]; then
-			echo "$1 ($(awk "BEGIN { printf \"%.2f\", $1 / $3 }"))"
-		else
-			echo "$1"
-		fi;;
-	*)	echo "$1";;
-	esac
+	if [ "$1" = - ]; then
+		echo -
+	elif [ "$2" = kib ]; then
+		kib "$1"
+	elif [ "$2" = ratio ] && [ "$3" != - ]; then
+		echo "$1 ($(ratio "$1" "$3"))"
+	else
+		echo "$1"
+	fi
 }
 
 # print_details: what is in LINES, a column for each kind of memory
 print_details() {
-	local detail key unit name column kernel kind stock v
+	local detail key unit name column kernel kind line stock=${LINES[stock give-7.3]:-} of
 
 	printf '\nInstructions to give memory to the host and take it back:\n\n%-32s' ''
 	for column in "${COLUMNS[@]}"; do
@@ -258,22 +267,27 @@ print_details() {
 	for detail in "${DETAILS[@]}"; do
 		IFS='|' read -r key unit name <<<"$detail"
 		printf '%-32s' "$name"
-		stock=-
 		for column in "${COLUMNS[@]}"; do
 			IFS='|' read -r kernel kind _ <<<"$column"
-			v=$(value "${LINES[$kernel $kind]:-}" "$key")
-			[ "$kernel" != stock ] || stock=$v
-			# One page is what the others of its kind compare with.
-			[[ $key != page_* ]] || stock=$(value "${LINES[stock give-7.3]:-}" page)
-			printf ' %15s' "$(cell "$v" "$unit" "$stock")"
+			line=${LINES[$kernel $kind]:-}
+			# All that is done to one page compares with one page there and back.
+			of=$(value "$stock" "${key/#page_*/page}")
+			[[ $kernel = gmem || $key = page_* ]] || of=-
+			printf ' %15s' "$(cell "$(value "$line" "$key")" "$unit" "$of")"
 		done
 		echo
 	done
 }
 
+# json KERNEL LINE
+json() {
+	sed -E 's/([a-z0-9_]+)=([0-9]+)( |$)/"\1":\2\3/g
+		s/([a-z0-9_]+)=([^ "]+)/"\1":"\2"/g
+		s/ /,/g; s/.*/{&}/' <<<"kernel=$1 $2"
+}
+
 verb_bench() {
 	local kernel kind line
-	local -a kinds
 	local -A LINES=()
 
 	table_options bench_usage "$@"
@@ -281,25 +295,19 @@ verb_bench() {
 	ROWS+=('gmem|2m|gmem, 2 MiB of no pool' 'gmem|vm-hugetlb-2m|ordinary VM, our kernel')
 	GIVES+=('gmem|give-7.3|' 'gmem|give-hugetlb-2m|' 'gmem|give-hugetlb-1g|')
 	for kernel in stock gmem; do
-		mapfile -t kinds < <(kinds_of "$kernel")
 		while read -r line; do
-			if [ -n "$JSON" ]; then
-				sed -E "s/^/kernel=$kernel /"'
-					s/([a-z0-9_]+)=([0-9]+)( |$)/"\1":\2\3/g
-					s/([a-z0-9_]+)=([^ "]+)/"\1":"\2"/g
-					s/ /,/g; s/.*/{&}/' <<<"$line"
-			else
-				LINES[$kernel $(value "$line" kind)]=$line
-			fi
-		done < <(measure "$kernel" "${kinds[@]}" | grep ^kind=)
+			LINES[$kernel $(value "$line" kind)]=$line
+			[ -z "$JSON" ] || json "$kernel" "$line"
+		done < <(measured "$kernel")
 	done
-	[ -z "$JSON" ] || return 0
-	printf '\nA guest writes to %d MiB, page by page:\n\n' "$MIB"
-	table_header
-	for line in "${ROWS[@]}"; do
-		IFS='|' read -r kernel kind _ <<<"$line"
-		print_row "$kernel" "${LINES[$kernel $kind]:-kind=$kind error=measured}"
-	done
-	print_details
-	[[ ${#LINES[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) && "${LINES[*]}" != *error=* ]]
+	if [ -z "$JSON" ]; then
+		printf '\nA guest writes to %d MiB, page by page:\n\n' "$MIB"
+		table_header
+		for line in "${ROWS[@]}"; do
+			IFS='|' read -r kernel kind _ <<<"$line"
+			print_row "$kernel" "${LINES[$kernel $kind]:-kind=$kind error=measured}"
+		done
+		print_details
+	fi
+	[[ ${#LINES[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) && "${LINES[*]}" != *error=* ]] || exit 1
 }

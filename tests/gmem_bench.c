@@ -115,7 +115,7 @@ static long stock_refs(const struct gm_file *f)
 	for (i = 0; i < f->size; i += GM_PAGE)
 		(void)mem[i];
 	/* Pages in a processor's batch have one more; this empties them first. */
-	gm_write("/proc/sys/vm/compact_memory", "1");
+	gm_assert(gm_write("/proc/sys/vm/compact_memory", "1"), "%s", strerror(errno));
 	refs = host_refs((void *)mem, f->size, GM_PAGE) - f->size / GM_PAGE;
 	munmap((void *)mem, f->size);
 	return refs;
