@@ -173,19 +173,20 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 
-	err = gmem_zero(page, 0);
-	if (err)
-		goto err_give;
-
 	/*
 	 * Memory failure finds the inode and where to look in it by the page:
-	 * type last, see gmem_free_page() for the other side.
+	 * type last, see gmem_free_page() for the other side. Before the page is
+	 * written to, since that may be when it fails.
 	 */
 	page->__folio_index = index;
 	set_page_private(page, (unsigned long)gi);
 	/* Pairs with the reads of memory failure. */
 	smp_wmb();
 	__SetPageGmem(page);
+
+	err = gmem_zero(page, 0);
+	if (err)
+		goto err_give;
 
 	err = gmem_store_page(gi, index, page);
 	if (err)
