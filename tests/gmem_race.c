@@ -274,10 +274,11 @@ static void *vcpu_thread(void *arg)
 		if (__vcpu_run(vcpu)) {
 			if (errno == EINTR)
 				continue;
-			gm_assert(errno == EFAULT &&
+			gm_assert(errno == EFAULT && READ_ONCE(r->closed) &&
 				  run->exit_reason == KVM_EXIT_MEMORY_FAULT,
-				  "KVM_RUN: %s, %s", strerror(errno),
-				  exit_reason_str(run->exit_reason));
+				  "KVM_RUN: %s, %s, file %s", strerror(errno),
+				  exit_reason_str(run->exit_reason),
+				  r->closed ? "closed" : "open");
 			/* Nobody brings the file back. */
 			if (READ_ONCE(c->stop))
 				return NULL;
