@@ -5,12 +5,15 @@
  * page, not in other blocks, not in the guest's mappings. It succeeds as soon as
  * the holder lets go. Mappings hold nothing, and a closed file leaves an orphan.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include "gmem_test.h"
 
 #define SEED	83
 #define BLOCKS	3
+#define LOCKED_ROUNDS	100
 
 struct scene {
 	const struct gm_source *src;
@@ -308,20 +311,45 @@ static void orphan(unsigned int source)
 }
 
 /*
- * Unmapped while they are locked, pages wait in the batch of a CPU for the next
- * that passes there, and each has a reference meanwhile. That is no holder.
+ * To lock a mapping takes no references either, not even for a moment: another
+ * thread goes on faulting its pages in, as the guest's device model would.
  */
-static void lock_pages(void *arg)
-{
-	struct scene *s = arg;
+struct toucher {
+	struct scene *s;
+	bool stop;
+	unsigned long in, out;
+};
 
-	gm_assert_ok(mlock(s->mem, 8 * GM_PAGE));
+static void *touch_on(void *arg)
+{
+	struct toucher *t = arg;
+
+	while (!READ_ONCE(t->stop)) {
+		if (!madvise(t->s->mem, 8 * GM_PAGE, MADV_POPULATE_WRITE)) {
+			__sync_fetch_and_add(&t->in, 1);
+			continue;
+		}
+		gm_assert_eq(errno, EFAULT);
+		__sync_fetch_and_add(&t->out, 1);
+	}
+	return NULL;
+}
+
+static void wait_past(unsigned long *count)
+{
+	unsigned long seen = READ_ONCE(*count);
+
+	while (READ_ONCE(*count) == seen)
+		sched_yield();
 }
 
 static void locked(unsigned int source)
 {
 	struct counts before = { 0 };
+	struct toucher t = { 0 };
+	pthread_t thread;
 	struct scene s;
+	int i;
 
 	gm_need_source(&gm_sources[source], BLOCKS * gm_sources[source].block);
 	if (gm_sources[source].flags & GM_HUGETLB) {
@@ -329,7 +357,21 @@ static void locked(unsigned int source)
 		before.free = gm_pool(before.block, "free");
 	}
 	open_scene(&s, source);
-	gm_assert_eq(gm_in_child(lock_pages, &s), 0);
+	gm_assert_ok(mlock(s.mem, 8 * GM_PAGE));
+	t.s = &s;
+	gm_assert_eq(pthread_create(&thread, NULL, touch_on, &t), 0);
+	for (i = 0; i < LOCKED_ROUNDS; i++) {
+		wait_past(&t.in);
+		gm_set_ok(&s.f, 0, 8 * GM_PAGE, true);
+		wait_past(&t.out);
+		gm_set_ok(&s.f, 0, 8 * GM_PAGE, false);
+	}
+	WRITE_ONCE(t.stop, true);
+	gm_assert_eq(pthread_join(thread, NULL), 0);
+	gm_assert_eq(gm_fdinfo(&s.f, "gmem-eagain"), 0);
+	gm_assert_eq(gm_host_differ(s.mem, 0, 8 * GM_PAGE, SEED), 0);
+
+	/* Nor does what was locked keep the memory when all of it goes. */
 	close_scene(&s);
 	gm_assert(gm_wait_until(all_back, &before, 10), "%ld orphans left",
 		  gm_counter("orphan_blocks"));

@@ -3,6 +3,8 @@
  * Shared files mapped by the host: the same data on both sides, pages published
  * one by one out of a block that the guest keeps, and refusals.
  */
+#include <linux/userfaultfd.h>
+
 #include "gmem_test.h"
 
 #define SEED	17
@@ -248,6 +250,73 @@ static void refusals(unsigned int source)
 	kvm_vm_free(vm);
 }
 
+/* A userfaultfd that is asked for all it can do without implementing it for a file. */
+static void assert_no_uffd(char *mem, u64 len)
+{
+	static const u64 modes[] = {
+		UFFDIO_REGISTER_MODE_MISSING,
+		UFFDIO_REGISTER_MODE_WP,
+		UFFDIO_REGISTER_MODE_MINOR,
+	};
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC };
+	struct uffdio_register reg = { .range = { .len = len } };
+	unsigned int i;
+	int uffd;
+
+	uffd = syscall(__NR_userfaultfd, UFFD_USER_MODE_ONLY | O_CLOEXEC);
+	gm_assert(uffd >= 0, "userfaultfd: %s", strerror(errno));
+	gm_assert_ok(ioctl(uffd, UFFDIO_API, &api));
+	reg.range.start = (u64)mem;
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		reg.mode = modes[i];
+		gm_assert_errno(ioctl(uffd, UFFDIO_REGISTER, &reg), EINVAL);
+	}
+	close(uffd);
+}
+
+static long locked_kb(void)
+{
+	char line[128];
+	long kb = -1;
+	FILE *f;
+
+	f = fopen("/proc/self/status", "r");
+	gm_assert(f, "/proc/self/status: %s", strerror(errno));
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmLck: %ld kB", &kb) == 1)
+			break;
+	fclose(f);
+	return kb;
+}
+
+/* What would leave something in the page tables, or make the mapping another. */
+static void not_ordinary(unsigned int source, unsigned int blocks)
+{
+	struct scene s;
+	u64 half;
+
+	open_scene(&s, source, blocks);
+	half = s.f.size / 2;
+	gm_host_fill(s.mem, 0, 2 * GM_PAGE, SEED);
+
+	assert_no_uffd(s.mem, half);
+	gm_assert_errno(madvise(s.mem, GM_PAGE, MADV_GUARD_INSTALL), EINVAL);
+
+	gm_assert_ok(mlock(s.mem, 8 * GM_PAGE));
+	gm_assert_eq(locked_kb(), 0);
+	gm_assert_ok(munlock(s.mem, 8 * GM_PAGE));
+
+	gm_assert_ok(munmap(s.mem + half, half));
+	gm_assert(mremap(s.mem, half, 2 * half, MREMAP_MAYMOVE) == MAP_FAILED, "it grew");
+	gm_assert_eq(errno, EFAULT);
+
+	gm_assert_eq(gm_host_differ(s.mem, 0, 2 * GM_PAGE, SEED), 0);
+	gm_guest_verify(s.g, 0, 2 * GM_PAGE, SEED);
+	gm_assert_ok(munmap(s.mem, half));
+	gm_close(&s.f);
+	gm_vm_free(s.g);
+}
+
 static void in_child(void *arg)
 {
 	struct scene *s = arg;
@@ -358,6 +427,9 @@ CASE(sigbus_htlb_2m, sigbus(GM_SRC_HTLB_2M))
 CASE(refuse_4k, refusals(GM_SRC_4K))
 CASE(refuse_2m, refusals(GM_SRC_THP_2M))
 CASE(refuse_htlb_2m, refusals(GM_SRC_HTLB_2M))
+CASE(special_4k, not_ordinary(GM_SRC_4K, 1024))
+CASE(special_2m, not_ordinary(GM_SRC_THP_2M, 2))
+CASE(special_htlb_2m, not_ordinary(GM_SRC_HTLB_2M, 2))
 CASE(calls_4k, mapping_calls(GM_SRC_4K, 1024))
 CASE(calls_2m, mapping_calls(GM_SRC_THP_2M, 2))
 CASE(calls_htlb_2m, mapping_calls(GM_SRC_HTLB_2M, 2))
@@ -380,6 +452,9 @@ static const struct gm_case cases[] = {
 	{ "refusals_4k", refuse_4k },
 	{ "refusals_2m", refuse_2m },
 	{ "refusals_hugetlb_2m", refuse_htlb_2m },
+	{ "not_ordinary_4k", special_4k },
+	{ "not_ordinary_2m", special_2m },
+	{ "not_ordinary_hugetlb_2m", special_htlb_2m },
 	{ "calls_4k", calls_4k },
 	{ "calls_2m", calls_2m },
 	{ "calls_hugetlb_2m", calls_htlb_2m },

@@ -20,15 +20,11 @@
 #include <linux/highmem.h>
 #include <linux/maple_tree.h>
 #include <linux/sched/signal.h>
-#include <linux/swap.h>
 
 #include "internal.h"
 
-/*
- * Transient holders are gone within microseconds: to drain the per-CPU batches,
- * then to wait for 1, 2 and 4 ms is ample.
- */
-#define GMEM_BUSY_RETRIES	4
+/* Transient holders are gone within microseconds: 1, 2 and 4 ms are ample. */
+#define GMEM_BUSY_RETRIES	3
 
 /*
  * The block at an index decides how far a stale order could reach. Returns the
@@ -188,11 +184,7 @@ static bool gmem_wait_busy(int try)
 	if (try >= GMEM_BUSY_RETRIES || fatal_signal_pending(current))
 		return false;
 
-	/* Pages wait in per-CPU batches of mlock() and munlock(). */
-	if (!try)
-		lru_add_drain_all();
-	else
-		fsleep(USEC_PER_MSEC << (try - 1));
+	fsleep(USEC_PER_MSEC << try);
 	return true;
 }
 

@@ -221,6 +221,10 @@ static const struct vm_operations_struct gmem_vm_ops = {
  * @file: file of gmem
  * @vma: mapping to set up
  *
+ * The mapping is one that does not merge, does not grow, and that neither
+ * userfaultfd nor guard regions can be set up in. mlock() fills it and marks
+ * nothing: the memory is never reclaimed anyway.
+ *
  * Context: mmap_lock held for writing.
  * Return: 0; -ENODEV if the file was not created for it; -EINVAL unless the
  * mapping is shared.
@@ -232,6 +236,13 @@ int gmem_mmap(struct file *file, struct vm_area_struct *vma)
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYSHARE)) != (VM_SHARED | VM_MAYSHARE))
 		return -EINVAL;
 
+	/*
+	 * For the rest of mm, memory like a device's. Nobody leaves markers in
+	 * its page tables, which a fault on memory that came back would find
+	 * (userfaultfd), and to lock it takes no references, which a batch keeps
+	 * for a while.
+	 */
+	vm_flags_set(vma, VM_DONTEXPAND);
 	vma->vm_ops = &gmem_vm_ops;
 	return 0;
 }

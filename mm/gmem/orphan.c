@@ -10,7 +10,6 @@
 #include <linux/list.h>
 #include <linux/memcontrol.h>
 #include <linux/spinlock.h>
-#include <linux/swap.h>
 #include <linux/workqueue.h>
 
 #include "internal.h"
@@ -52,9 +51,6 @@ static void gmem_orphan_work(struct work_struct *work)
 	LIST_HEAD(blocks);
 	LIST_HEAD(pages);
 	bool progress = false;
-
-	/* Nobody else empties the per-CPU batches of an idle machine. */
-	lru_add_drain_all();
 
 	mutex_lock(&gmem_orphan_mutex);
 

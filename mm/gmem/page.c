@@ -32,13 +32,14 @@
  */
 void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
 {
+	set_page_private(page, (unsigned long)gi);
+	/* Memory failure trusts private and index once a single page has the type. */
+	smp_wmb();
 	page->flags.f &= ~PAGE_FLAGS_CHECK_AT_PREP;
 	page_cpupid_reset_last(page);
 #ifdef CONFIG_MEMCG
 	page->memcg_data = 0;
 #endif
-	set_page_private(page, (unsigned long)gi);
-	/* Memory failure trusts private and index once it sees the type. */
 	smp_wmb();
 	page->page_type = (unsigned int)PGTY_gmem << 24;
 	/* And until then the mapping. Typed before it stands alone, too. */
@@ -187,12 +188,8 @@ static void gmem_withdraw(struct page *page, struct gmem_inode *gi)
 
 	VM_WARN_ON_ONCE(folio_ref_count(folio));
 	VM_WARN_ON_ONCE(folio_mapped(folio));
+	VM_WARN_ON_ONCE(folio_test_mlocked(folio));
 
-	/* A munlock that came too late, as when a file page is freed. */
-	if (folio_test_clear_mlocked(folio)) {
-		mod_zone_page_state(page_zone(page), NR_MLOCK, -1);
-		count_vm_event(UNEVICTABLE_PGCLEARED);
-	}
 	gmem_freeze_fields(page, gi);
 }
 

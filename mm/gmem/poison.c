@@ -18,7 +18,6 @@
 #include <linux/memory-failure.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
-#include <linux/swap.h>
 #include <linux/uaccess.h>
 
 #include <trace/events/memory-failure.h>
@@ -230,12 +229,8 @@ static bool gmem_withdraw_index(struct gmem_inode *gi, pgoff_t index)
 {
 	pgoff_t busy;
 
-	if (gmem_freeze_live(gi, index, index + 1, &busy)) {
-		/* Pages wait in per-CPU batches of mlock() and munlock(). */
-		lru_add_drain_all();
-		if (gmem_freeze_live(gi, index, index + 1, &busy))
-			return false;
-	}
+	if (gmem_freeze_live(gi, index, index + 1, &busy))
+		return false;
 
 	gmem_withdraw_frozen(gi, index, index + 1);
 	return true;

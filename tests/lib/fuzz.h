@@ -120,7 +120,6 @@ u64 fz_file_pages(const struct fz_config *cfg);
 /* fuzz_model.c: what should be there */
 
 enum fz_prot { FZ_NONE, FZ_RO, FZ_RW };
-enum fz_locked { FZ_UNLOCKED, FZ_LOCKED, FZ_LOCKED_ONFAULT };
 
 /* A reference; a pin for long of a device, or by gup_test with and without a walk. */
 enum fz_hold { FZ_PIPE, FZ_DEVICE, FZ_PIN, FZ_PIN_FAST, FZ_HOLDS };
@@ -131,7 +130,7 @@ enum fz_hold { FZ_PIPE, FZ_DEVICE, FZ_PIN, FZ_PIN_FAST, FZ_HOLDS };
  * @first: index of that page in the file, maybe beyond its end
  * @nr: pages
  * @prot: enum fz_prot of each page; FZ_NONE where it was unmapped
- * @locked: enum fz_locked of each page
+ * @begins: does a VMA begin with this page? What was split stays split
  * @pte: is there a PTE?
  */
 struct fz_map {
@@ -139,7 +138,7 @@ struct fz_map {
 	u64 first;
 	u64 nr;
 	u8 prot[FZ_MAP_PAGES];
-	u8 locked[FZ_MAP_PAGES];
+	u8 begins[FZ_MAP_PAGES];
 	u8 pte[FZ_MAP_PAGES];
 };
 

@@ -182,16 +182,6 @@ static void guest_look(struct fuzz *z, u64 page, u64 end)
 	}
 }
 
-/*
- * Pages that were locked or are no more wait in a batch, with a reference each.
- * mlock() of any other memory empties it.
- */
-static void drain(struct fuzz *z)
-{
-	gm_assert_ok(mlock(z->shared, GM_PAGE));
-	gm_assert_ok(munlock(z->shared, GM_PAGE));
-}
-
 /* Everything, through the guest, which publishes nothing. */
 void fz_check_whole(struct fuzz *z)
 {
@@ -213,7 +203,6 @@ void fz_check_whole(struct fuzz *z)
 					  m->other[page]),
 			  "page %#lx at userspace_addr", (unsigned long)page);
 
-	drain(z);
 	nr = gm_blocks(&z->f, b, ARRAY_SIZE(b));
 	gm_assert_eq(nr, m->nr_present);
 	for (i = 0; i < nr; i++) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Touches of the host that may end in a signal, by this process and by a child. */
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -27,12 +26,7 @@ static void on_signal(int sig)
 void fz_host_init(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	cpu_set_t here;
 
-	/* What mlock() leaves behind it leaves in batches of one processor. */
-	CPU_ZERO(&here);
-	CPU_SET(sched_getcpu(), &here);
-	gm_assert_ok(sched_setaffinity(0, sizeof(here), &here));
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
 }

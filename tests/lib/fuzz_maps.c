@@ -57,7 +57,7 @@ static void do_map(struct fuzz *z, const struct fz_op *op)
 	map->first = op->a;
 	map->nr = op->n;
 	memset(map->prot, ro ? FZ_RO : FZ_RW, map->nr);
-	memset(map->locked, FZ_UNLOCKED, map->nr);
+	memset(map->begins, 0, map->nr);
 	memset(map->pte, 0, map->nr);
 }
 
@@ -73,6 +73,13 @@ static bool in_vma(const struct fz_map *map, const struct fz_op *op, u64 *rel, u
 	return true;
 }
 
+static void split_vma(struct fz_map *map, u64 rel, u64 nr)
+{
+	map->begins[rel] = 1;
+	if (rel + nr < map->nr)
+		map->begins[rel + nr] = 1;
+}
+
 static void do_unmap(struct fz_map *map, u64 rel, u64 nr)
 {
 	char *addr = map->addr + rel * GM_PAGE;
@@ -80,8 +87,17 @@ static void do_unmap(struct fz_map *map, u64 rel, u64 nr)
 	gm_assert_ok(munmap(addr, nr * GM_PAGE));
 	reserve(addr, nr * GM_PAGE);
 	memset(map->prot + rel, FZ_NONE, nr);
-	memset(map->locked + rel, FZ_UNLOCKED, nr);
+	split_vma(map, rel, nr);
 	memset(map->pte + rel, 0, nr);
+}
+
+static void do_protect(struct fz_map *map, u64 rel, u64 nr, u8 prot)
+{
+	gm_assert_ok(mprotect(map->addr + rel * GM_PAGE, nr * GM_PAGE,
+			      PROT_READ | (prot == FZ_RO ? 0 : PROT_WRITE)));
+	if (map->prot[rel] != prot)
+		split_vma(map, rel, nr);
+	memset(map->prot + rel, prot, nr);
 }
 
 /* What is moved is all that remains of the mapping. */
@@ -105,7 +121,7 @@ static void do_remap(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
 	map->nr = nr;
 	for (i = 0; i < nr; i++) {
 		map->prot[i] = map->prot[rel + i];
-		map->locked[i] = map->locked[rel + i];
+		map->begins[i] = 0;
 		map->pte[i] = map->pte[rel + i];
 	}
 }
@@ -115,42 +131,34 @@ static void do_remove(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
 	struct fz_map *map = &z->m.mm[FZ_SELF].map[op->m];
 	struct fz_op punched = { .a = map->first + rel, .n = nr };
 	char *addr = map->addr + rel * GM_PAGE;
-	int want = -EINVAL;
 	u64 busy;
+	int want = fz_punch(&z->m, punched.a, punched.a + nr, &busy);
 
-	if (!map->locked[rel])
-		want = fz_punch(&z->m, punched.a, punched.a + nr, &busy);
 	fz_check_result(z, madvise(addr, nr * GM_PAGE, MADV_REMOVE), want);
 	fz_look_from_host(z, &punched);
 }
 
-/* Locked pages stay, unless it is said that these as well are meant. */
 static void do_dontneed(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
 {
 	struct fz_map *map = &z->m.mm[FZ_SELF].map[op->m];
-	bool all = op->c & 1, refused = map->locked[rel] && !all;
 
-	fz_check_result(z, madvise(map->addr + rel * GM_PAGE, nr * GM_PAGE,
-				   all ? MADV_DONTNEED_LOCKED : MADV_DONTNEED),
-			refused ? -EINVAL : 0);
-	if (!refused)
-		memset(map->pte + rel, 0, nr);
+	gm_assert_ok(madvise(map->addr + rel * GM_PAGE, nr * GM_PAGE,
+			     op->c & 1 ? MADV_DONTNEED_LOCKED : MADV_DONTNEED));
+	memset(map->pte + rel, 0, nr);
 }
 
-/* mlock() touches the pages after it has marked the mapping, whatever comes of it. */
+/* mlock() marks nothing, but touches the pages, MLOCK_ONFAULT or not. */
 static void do_lock(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
 {
 	struct fz_map *map = &z->m.mm[FZ_SELF].map[op->m];
-	bool onfault = op->c & 1;
 	int want = 0;
 	u64 i;
 
-	memset(map->locked + rel, onfault ? FZ_LOCKED_ONFAULT : FZ_LOCKED, nr);
-	for (i = rel; !onfault && i < rel + nr && !want; i++)
+	for (i = rel; i < rel + nr && !want; i++)
 		if (fz_touch(&z->m, &z->m.mm[FZ_SELF], op->m, i, false))
 			want = -ENOMEM;
 	fz_check_result(z, syscall(__NR_mlock2, map->addr + rel * GM_PAGE, nr * GM_PAGE,
-				   onfault ? MLOCK_ONFAULT : 0), want);
+				   op->c & 1 ? MLOCK_ONFAULT : 0), want);
 }
 
 static void do_fault_in(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
@@ -171,20 +179,16 @@ static void do_fault_in(struct fuzz *z, const struct fz_op *op, u64 rel, u64 nr)
 static void vma_op(struct fuzz *z, const struct fz_op *op)
 {
 	struct fz_map *map = &z->m.mm[FZ_SELF].map[op->m];
-	const bool ro = op->c & 1;
-	char *addr;
 	u64 rel, nr;
 
 	if (!in_vma(map, op, &rel, &nr))
 		return;
-	addr = map->addr + rel * GM_PAGE;
 	switch (op->code) {
 	case FZ_UNMAP:
 		do_unmap(map, rel, nr);
 		break;
 	case FZ_PROTECT:
-		gm_assert_ok(mprotect(addr, nr * GM_PAGE, PROT_READ | (ro ? 0 : PROT_WRITE)));
-		memset(map->prot + rel, ro ? FZ_RO : FZ_RW, nr);
+		do_protect(map, rel, nr, op->c & 1 ? FZ_RO : FZ_RW);
 		break;
 	case FZ_REMAP:
 		do_remap(z, op, rel, nr);
@@ -202,8 +206,7 @@ static void vma_op(struct fuzz *z, const struct fz_op *op)
 		do_lock(z, op, rel, nr);
 		break;
 	case FZ_UNLOCK:
-		gm_assert_ok(munlock(addr, nr * GM_PAGE));
-		memset(map->locked + rel, FZ_UNLOCKED, nr);
+		gm_assert_ok(munlock(map->addr + rel * GM_PAGE, nr * GM_PAGE));
 		break;
 	}
 }

@@ -267,16 +267,11 @@ static void publish(struct fz_model *m, struct fz_map *map, u64 rel)
 	}
 }
 
-static bool same_vma(const struct fz_map *map, u64 a, u64 b)
-{
-	return map->prot[a] == map->prot[b] && map->locked[a] == map->locked[b];
-}
-
 void fz_vma_around(const struct fz_map *map, u64 page, u64 *start, u64 *end)
 {
-	for (*start = page; *start && same_vma(map, *start - 1, page); )
+	for (*start = page; *start && !map->begins[*start]; )
 		(*start)--;
-	for (*end = page + 1; *end < map->nr && same_vma(map, *end, page); )
+	for (*end = page + 1; *end < map->nr && !map->begins[*end]; )
 		(*end)++;
 }
 

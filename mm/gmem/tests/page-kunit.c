@@ -268,26 +268,6 @@ static void test_withdraw_busy_single(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, gmem_test_states(gt, 1, 4), "frozen");
 }
 
-/* A munlock that comes too late leaves its flag and its count to us. */
-static void test_withdraw_mlocked(struct kunit *test)
-{
-	struct gmem_test *gt = test->priv;
-	struct page *page;
-	long before, after;
-	pgoff_t busy;
-
-	open_4k(gt);
-	page = gmem_test_must_publish(gt, 1);
-	before = zone_page_state_snapshot(page_zone(page), NR_MLOCK);
-	folio_set_mlocked(page_folio(page));
-	mod_zone_page_state(page_zone(page), NR_MLOCK, 1);
-
-	KUNIT_EXPECT_EQ(test, gmem_test_withdraw(gt, 0, 16, &busy), 0);
-	KUNIT_EXPECT_STREQ(test, gmem_test_state(gt, 1), "frozen");
-	after = zone_page_state_snapshot(page_zone(page), NR_MLOCK);
-	KUNIT_EXPECT_EQ(test, after, before);
-}
-
 /* Pages that nobody holds go back with the file, live or not. */
 static void test_evict_live(struct kunit *test)
 {
@@ -493,7 +473,6 @@ static struct kunit_case gmem_page_cases[] = {
 	KUNIT_CASE(test_withdraw_single),
 	KUNIT_CASE(test_withdraw_busy),
 	KUNIT_CASE(test_withdraw_busy_single),
-	KUNIT_CASE(test_withdraw_mlocked),
 	KUNIT_CASE(test_evict_live),
 	KUNIT_CASE(test_orphan_page),
 	KUNIT_CASE(test_orphan_block),
