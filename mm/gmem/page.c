@@ -33,16 +33,17 @@
 void gmem_freeze_fields(struct page *page, struct gmem_inode *gi)
 {
 	set_page_private(page, (unsigned long)gi);
-	/* Memory failure trusts private and index once a single page has the type. */
+	/* Memory failure trusts private once a page with the type is no head. */
 	smp_wmb();
 	page->flags.f &= ~PAGE_FLAGS_CHECK_AT_PREP;
 	page_cpupid_reset_last(page);
 #ifdef CONFIG_MEMCG
 	page->memcg_data = 0;
 #endif
+	/* And private and index once a single page has the type. */
 	smp_wmb();
 	page->page_type = (unsigned int)PGTY_gmem << 24;
-	/* And until then the mapping. Typed before it stands alone, too. */
+	/* Until then the mapping. Typed before it stands alone, too. */
 	smp_wmb();
 	page->mapping = NULL;
 	INIT_LIST_HEAD(&page->lru);
