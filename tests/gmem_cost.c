@@ -10,6 +10,7 @@
 #include "gmem_test.h"
 
 #define TOUCH		(256ULL << 20)
+#define ROUNDS	5
 #define SMALL_FILE	(64ULL << 20)
 #define HUGE_FILE	(1024 * GM_1G)
 
@@ -100,27 +101,42 @@ static u64 cost_fallocate(int fd)
 	return rdtsc() - before;
 }
 
+static u64 fallocate_ours(unsigned int source)
+{
+	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
+	struct gm_file f = gm_create_from(g->vm, &gm_sources[source], TOUCH, 0);
+	u64 cost = cost_fallocate(f.fd);
+
+	gm_assert_eq(gm_held(&f), TOUCH);
+	gm_close(&f);
+	gm_vm_free(g);
+	return cost;
+}
+
+static u64 fallocate_hugetlb(void)
+{
+	int fd = memfd_create("hugetlb", MFD_HUGETLB | MFD_HUGE_2MB);
+	u64 cost;
+
+	gm_assert_ok(ftruncate(fd, TOUCH));
+	cost = cost_fallocate(fd);
+	gm_assert_ok(close(fd));
+	return cost;
+}
+
+/* What else the machine does meanwhile is counted, too: the least of a few. */
 static void fallocate_against_hugetlb(unsigned int source)
 {
-	struct gm_file f;
-	u64 ours, hugetlb;
-	struct gm_vm *g;
-	int fd;
+	u64 ours = ~0ULL, hugetlb = ~0ULL;
+	int i;
 
 	need_icount();
 	need_pool_2m(TOUCH);
 	gm_need_source(&gm_sources[source], TOUCH);
-	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
-	f = gm_create_from(g->vm, &gm_sources[source], TOUCH, 0);
-	ours = cost_fallocate(f.fd);
-	gm_assert_eq(gm_held(&f), TOUCH);
-	gm_close(&f);
-	gm_vm_free(g);
-
-	fd = memfd_create("hugetlb", MFD_HUGETLB | MFD_HUGE_2MB);
-	gm_assert_ok(ftruncate(fd, TOUCH));
-	hugetlb = cost_fallocate(fd);
-	gm_assert_ok(close(fd));
+	for (i = 0; i < ROUNDS; i++) {
+		ours = min_t(u64, ours, fallocate_ours(source));
+		hugetlb = min_t(u64, hugetlb, fallocate_hugetlb());
+	}
 	assert_like_hugetlb(ours, hugetlb);
 	gm_pool_resize(GM_2M, 0);
 }
