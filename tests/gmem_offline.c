@@ -4,45 +4,79 @@
  * the guest. Without the file it goes, which shows what it was refused for.
  */
 #include "gmem_test.h"
+#include "numaif.h"
 
 #define SEED	47
 #define TRIES	6	/* memory sections for each kind of block */
 #define SECTIONS	1024
+#define NODE	1
 
-/*
- * Memory sections, not the first, where the kernel itself lives: those of which the
- * file has the most. Where it has little, others have the rest, and such a section
- * does not go without the file either.
- */
-static unsigned int sections_of(const struct gm_file *f, u64 *sections)
+struct section {
+	u64 nr;
+	unsigned int pages;	/* of the file */
+};
+
+/* A node without processors: only what is bound to it lies there. */
+static void need_node(void)
 {
-	static unsigned int pages[SECTIONS];
+	char cpus[64];
+
+	gm_read_text("/sys/devices/system/node/node1/cpulist", cpus, sizeof(cpus));
+	if (strcmp(cpus, "\n"))
+		gm_skip("needs a second NUMA node, without processors");
+}
+
+/* The memory sections of the node that go offline while nothing is in them. */
+static unsigned int empty_sections(struct section *s)
+{
+	unsigned int nr = 0;
+	char path[96];
+	u64 i;
+
+	for (i = 0; i < SECTIONS; i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/memory%lu", NODE,
+			 (unsigned long)i);
+		if (access(path, F_OK) || gm_section_set(i, "offline"))
+			continue;
+		gm_assert_eq(gm_section_set(i, "online_kernel"), 0);
+		s[nr++] = (struct section) { .nr = i };
+	}
+	gm_assert_ge(nr, TRIES);
+	return nr;
+}
+
+static int by_pages(const void *a, const void *b)
+{
+	const struct section *x = a, *y = b;
+
+	return (x->pages < y->pages) - (x->pages > y->pages);
+}
+
+/* Those of them of which the file has the most come first. */
+static void count_pages(const struct gm_file *f, struct section *s, unsigned int nr)
+{
 	const unsigned int max = 132 << 10;
 	const u64 section_pages = gm_section_pages();
 	struct gm_block *b = calloc(max, sizeof(*b));
-	unsigned int i, nr, most, found;
-	u64 section;
+	unsigned int i, j, blocks;
 
 	gm_assert(b, "no memory");
-	memset(pages, 0, sizeof(pages));
-	nr = gm_blocks(f, b, max);
-	for (i = 0; i < nr; i++) {
-		section = b[i].pfn / section_pages;
-		gm_assert(section < SECTIONS, "section %lu", (unsigned long)section);
-		pages[section] += 1U << b[i].order;
-	}
+	blocks = gm_blocks(f, b, max);
+	for (i = 0; i < blocks; i++)
+		for (j = 0; j < nr; j++)
+			if (s[j].nr == b[i].pfn / section_pages)
+				s[j].pages += 1U << b[i].order;
 	free(b);
-	for (found = 0; found < TRIES; found++) {
-		for (most = 1, i = 2; i < SECTIONS; i++)
-			if (pages[i] > pages[most])
-				most = i;
-		if (!pages[most])
-			break;
-		pages[most] = 0;
-		sections[found] = most;
-	}
-	gm_assert_ge(found, 1);
-	return found;
+	qsort(s, nr, sizeof(*s), by_pages);
+}
+
+static void node_pool(long nr)
+{
+	const char *path =
+		"/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages";
+
+	gm_assert(gm_write(path, "%ld", nr), "%s: %s", path, strerror(errno));
+	gm_assert_eq(gm_read_long("%s", path), nr);
 }
 
 enum { UNTOUCHED, DISSOLVED, LIVE };
@@ -52,28 +86,33 @@ static void offline(unsigned int source, unsigned int state)
 	const struct gm_source *src = &gm_sources[source];
 	const u64 share = state == UNTOUCHED ? GM_MMAP : GM_SHARED;
 	const bool htlb_2m = source == GM_SRC_HTLB_2M;
+	const unsigned long node = 1UL << NODE;
 	const u64 size = GM_1G / 2;
 	const u64 used = 48 * GM_2M;
-	u64 sections[TRIES], off;
+	struct section s[SECTIONS];
+	unsigned int i, nr;
 	struct gm_file f;
-	unsigned int i, nr, gone = 0;
 	struct gm_vm *g;
-	char *mem = NULL;
+	char *mem;
+	u64 off;
 	int err;
 
-	if (htlb_2m)
-		gm_assert_eq(gm_pool_resize(GM_2M, size / GM_2M), size / GM_2M);
-	gm_need_source(src, size);
+	need_node();
 	if (!gm_have_gmem())
 		gm_skip("this kernel does not show its blocks");
+	nr = empty_sections(s);
+	if (htlb_2m)
+		node_pool(size / GM_2M);
+	gm_need_source(src, size);
 	g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
 	f = gm_create_from(g->vm, src, size, share);
 	gm_attach(g, &f, GM_GPA);
+	mem = gm_mmap(&f, 0, size);
+	gm_assert_ok(mbind(mem, size, MPOL_BIND, &node, 8, 0));
 	/* Over as many sections as possible, most of it only populated. */
 	gm_assert_ok(gm_populate(&f, 0, size));
 	gm_guest_touch(g, 0, used, GM_PAGE, SEED);
 	if (state != UNTOUCHED) {
-		mem = gm_mmap(&f, 0, size);
 		for (off = 0; off < used; off += GM_2M / 4)
 			gm_assert_eq(READ_ONCE(*(u64 *)(mem + off)), gm_word(SEED, off));
 		/* Withdrawn with all that was mapped around: dissolved, not live. */
@@ -82,35 +121,35 @@ static void offline(unsigned int source, unsigned int state)
 		if (state == DISSOLVED)
 			gm_assert_eq(gm_fdinfo(&f, "gmem-live"), 0);
 	}
-	nr = sections_of(&f, sections);
-	for (i = 0; i < nr; i++) {
-		err = gm_section_set(sections[i], "offline");
+	count_pages(&f, s, nr);
+	for (i = 0; i < TRIES && s[i].pages; i++) {
+		err = gm_section_set(s[i].nr, "offline");
 		if (!err)
-			gm_section_set(sections[i], "online_kernel");
-		gm_assert(err == EBUSY, "section %lu: %s", (unsigned long)sections[i],
-			  strerror(err));
+			gm_section_set(s[i].nr, "online_kernel");
+		gm_assert(err == EBUSY, "section %lu, %u pages: %s", (unsigned long)s[i].nr,
+			  s[i].pages, strerror(err));
 	}
+	nr = i;
+	gm_note("%s: %u sections refused, %u to %u pages of the file in each", src->name, nr,
+		nr ? s[nr - 1].pages : 0, s[0].pages);
+	gm_assert_ge(nr, 1);
 	if (state == DISSOLVED)
 		gm_guest_touch(g, 0, used, GM_PAGE, SEED);
 	gm_guest_check(g, 0, used, GM_PAGE, SEED);
 	gm_assert_eq(gm_held(&f), size);
-	if (mem)
-		gm_assert_ok(munmap(mem, size));
+	gm_assert_ok(munmap(mem, size));
 	gm_close(&f);
 	gm_vm_free(g);
 
-	/* Unless somebody else has something there as well. */
 	for (i = 0; i < nr; i++) {
-		if (gm_section_set(sections[i], "offline"))
-			continue;
-		gone++;
-		gm_assert_eq(gm_section_set(sections[i], "online_kernel"), 0);
+		err = gm_section_set(s[i].nr, "offline");
+		gm_assert(!err, "section %lu, without the file: %s", (unsigned long)s[i].nr,
+			  strerror(err));
+		gm_assert_eq(gm_section_set(s[i].nr, "online_kernel"), 0);
 	}
-	gm_note("%s: %u of %u sections go without the file", src->name, gone, nr);
-	gm_assert_ge(gone, 1);
 	/* Offlining takes free pages of the pool along. */
 	if (htlb_2m)
-		gm_assert_eq(gm_pool_resize(GM_2M, 0), 0);
+		node_pool(0);
 }
 
 #define CASE(name, call) static void name(void) { call; }
