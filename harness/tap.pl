@@ -109,11 +109,17 @@ sub line {
 		if ($how eq 'SKIP') {
 			result('skip', $name, $why);
 		} elsif ($not) {
+			# What was asserted, if the program says where.
+			my ($why) = grep { /^# \S+:\d+: / } @tail;
+
 			$s->{fails}++;
-			result('fail', $name, '');
+			result('fail', $name, ($why // '') =~ s/^# //r);
+			show_tail();
 		} else {
 			result('pass', $name, '');
 		}
+		# What comes next is about the next one.
+		@tail = ();
 	} elsif ($l =~ /^Bail out!\s*(.*)/) {
 		$s->{fails}++;
 		result('fail', $s->{name}, "bailed out: $1");
