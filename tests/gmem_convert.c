@@ -137,7 +137,6 @@ static void init_shared(unsigned int source)
 	close_scene(&s);
 }
 
-/* Somebody who holds one page: EAGAIN, where, and nothing else. */
 /* Nothing happens either where it cannot be said which page is held. */
 static void refuse_unwritable(const struct gm_file *f, u64 held)
 {
@@ -154,6 +153,7 @@ static void refuse_unwritable(const struct gm_file *f, u64 held)
 	gm_assert(!gm_is_private(f, held), "refused, but private");
 }
 
+/* Somebody who holds one page: EAGAIN, where, and nothing else. */
 static void holder(unsigned int source)
 {
 	u64 held = 7 * GM_PAGE, error, len;
