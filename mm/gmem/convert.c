@@ -178,8 +178,14 @@ static int gmem_try_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 	return err;
 }
 
-/* Wait for holders that come and go; false if there is no point any more. */
-static bool gmem_wait_busy(int try)
+/**
+ * gmem_wait_busy - wait for holders that come and go
+ * @try: how often it has been waited for already
+ *
+ * Context: process context, sleeps.
+ * Return: false if there is no point any more.
+ */
+bool gmem_wait_busy(int try)
 {
 	if (try >= GMEM_BUSY_RETRIES || fatal_signal_pending(current))
 		return false;

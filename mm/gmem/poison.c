@@ -228,9 +228,12 @@ static void gmem_kill_users(struct gmem_inode *gi, pgoff_t index, int mf_flags)
 static bool gmem_withdraw_index(struct gmem_inode *gi, pgoff_t index)
 {
 	pgoff_t busy;
+	int try;
 
-	if (gmem_freeze_live(gi, index, index + 1, &busy))
-		return false;
+	/* With the window open: the page must not come back meanwhile. */
+	for (try = 0; gmem_freeze_live(gi, index, index + 1, &busy); try++)
+		if (!gmem_wait_busy(try))
+			return false;
 
 	gmem_withdraw_frozen(gi, index, index + 1);
 	return true;
