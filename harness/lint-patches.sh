@@ -3,7 +3,7 @@
 # What holds for patches/: headers, places, budget.
 
 # Lines that each directory of patches/ may add to existing files.
-declare -gA BUDGET=([blocks]=240 [conversion]=130 [guest]=260 [tdx]=350 [tools]=15)
+declare -gA BUDGET=([blocks]=240 [conversion]=130 [access]=200 [guest]=60 [tdx]=350 [tools]=15)
 
 check_patch_headers() {
 	local entry f field

@@ -79,19 +79,18 @@ static void gmem_block_backing(struct gmem_block *block, pgoff_t index,
 }
 
 /**
- * gmem_lookup - what is behind an index?
+ * gmem_peek - gmem_lookup() for those who keep the index from being freed otherwise
  * @gi: inode
  * @index: in pages
  * @b: result
  *
- * Context: invalidate_lock held.
+ * Context: any; takes no lock. Whoever frees memory of the index waits for the
+ * caller: see gmem_peek_pfn().
  * Return: false if there is nothing.
  */
-bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
+bool gmem_peek(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
 {
 	void *entry;
-
-	gmem_assert_held(gi);
 
 	if (!gi->order) {
 		b->block = NULL;
@@ -113,6 +112,22 @@ bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
 
 	gmem_block_backing(entry, index, b);
 	return true;
+}
+
+/**
+ * gmem_lookup - what is behind an index?
+ * @gi: inode
+ * @index: in pages
+ * @b: result
+ *
+ * Context: invalidate_lock held.
+ * Return: false if there is nothing.
+ */
+bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b)
+{
+	gmem_assert_held(gi);
+
+	return gmem_peek(gi, index, b);
 }
 
 /* In 2 MiB steps: a gigabyte at once would hog the CPU and ignore a kill. */
@@ -157,7 +172,8 @@ static int gmem_store_page(struct gmem_inode *gi, pgoff_t index,
 		table = gmem_to_table(entry);
 	}
 
-	WRITE_ONCE(table->page[index % GMEM_CHUNK_PAGES], page);
+	/* gmem_peek() takes no lock: what it finds has been zeroed. */
+	smp_store_release(&table->page[index % GMEM_CHUNK_PAGES], page);
 	return 0;
 }
 

@@ -224,6 +224,35 @@ int gmem_get_pfn(struct inode *inode, struct gmem_view *view, pgoff_t index,
 EXPORT_SYMBOL_FOR_MODULES(gmem_get_pfn, "kvm");
 
 /**
+ * gmem_peek_pfn - the page frame behind an index, if there is one already
+ * @inode: inode of gmem
+ * @index: in pages, within the file
+ * @pfn: result
+ *
+ * For a consumer that wants to touch the memory itself and may not sleep. No
+ * reference is taken and no lock: the consumer holds the lock that its prepare()
+ * takes, has seen under it that no window is open over the index, and touches
+ * the memory before it lets go. Whoever takes the memory away, or makes it
+ * private or shared, has to open that window first.
+ *
+ * Context: any.
+ * Return: 0; -ENOENT if there is no memory yet; -EHWPOISON.
+ */
+int gmem_peek_pfn(struct inode *inode, pgoff_t index, unsigned long *pfn)
+{
+	struct gmem_backing b;
+
+	if (!gmem_peek(GMEM_I(inode), index, &b))
+		return -ENOENT;
+	if (gmem_is_poisoned(&b))
+		return -EHWPOISON;
+
+	*pfn = page_to_pfn(b.page);
+	return 0;
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_peek_pfn, "kvm");
+
+/**
  * gmem_add_view - let one more consumer use an inode
  * @inode: inode of gmem
  * @view: with its operations set

@@ -243,6 +243,7 @@ void gmem_walk_inodes(gmem_inode_fn fn, void *arg);
 void gmem_block_init(void);
 struct mutex *gmem_slot_mutex(struct gmem_inode *gi, pgoff_t index);
 bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
+bool gmem_peek(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
 int gmem_store_range(struct xarray *xa, unsigned long first, unsigned long last,
 		     void *entry, gfp_t gfp);
 int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,

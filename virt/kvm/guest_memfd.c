@@ -14,6 +14,7 @@
 #include <linux/fs.h>
 #include <linux/gmem.h>
 #include <linux/kvm_host.h>
+#include <linux/nospec.h>
 #include <linux/pagemap.h>
 #include <linux/xarray.h>
 
@@ -48,9 +49,11 @@ static struct kvm_gmem_view *kvm_gmem_file_view(struct file *file)
 	return to_kvm_gmem_view(file->private_data);
 }
 
-static pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn)
+/* The guest chooses gfns: none may lead outside of the slot, not even by speculation. */
+pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
-	return gfn - slot->base_gfn + slot->gmem.pgoff;
+	return array_index_nospec(gfn - slot->base_gfn, slot->npages) +
+	       slot->gmem.pgoff;
 }
 
 /* The index behind the last one that a memslot maps. */
@@ -624,9 +627,20 @@ static int kvm_gmem_slot_order(const struct kvm_memory_slot *slot, gfn_t gfn,
 	return 0;
 }
 
-static int kvm_gmem_get_pfn_locked(struct file *file, struct kvm_memory_slot *slot,
-				   gfn_t gfn, bool make_private,
-				   struct gmem_pfn *out)
+/**
+ * kvm_gmem_get_pfn_locked - kvm_gmem_get_pfn() for holders of invalidate_lock
+ * @file: the slot's, referenced by the caller
+ * @slot: memslot with a guest_memfd
+ * @gfn: within the slot
+ * @make_private: prepare a private page for the guest
+ * @out: result
+ *
+ * Context: process context, srcu or slots_lock held, invalidate_lock of the file
+ * held in either mode; may sleep.
+ * Return: as kvm_gmem_get_pfn().
+ */
+int kvm_gmem_get_pfn_locked(struct file *file, struct kvm_memory_slot *slot,
+			    gfn_t gfn, bool make_private, struct gmem_pfn *out)
 {
 	struct kvm_gmem_view *v = kvm_gmem_file_view(file);
 	pgoff_t index = kvm_gmem_index(slot, gfn);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM's own reads and writes of guest memory that belongs to a guest_memfd
+ *
+ * Included by kvm_host.h. The locks are explained in virt/kvm/gmem_access.c.
+ */
+#ifndef _LINUX_KVM_GMEM_ACCESS_H
+#define _LINUX_KVM_GMEM_ACCESS_H
+
+#include <linux/types.h>
+
+struct file;
+struct gmem_pfn;
+struct kvm;
+struct kvm_memory_slot;
+
+/**
+ * enum kvm_gmem_mode - what the caller can afford
+ * @KVM_GMEM_SLEEP: process context, no lock of the MMU held; memory that is not
+ *	there yet is allocated
+ * @KVM_GMEM_MMU_LOCKED: the caller holds mmu_lock, in either mode
+ * @KVM_GMEM_TRYLOCK: any context but NMI; nothing is waited for
+ */
+enum kvm_gmem_mode {
+	KVM_GMEM_SLEEP,
+	KVM_GMEM_MMU_LOCKED,
+	KVM_GMEM_TRYLOCK,
+};
+
+/**
+ * struct kvm_gmem_window - one page of guest memory, for a moment
+ * @addr: where the page is; valid until kvm_gmem_close()
+ * @kvm: the VM if the window holds mmu_lock, else NULL
+ * @file: the file if the window holds its invalidate_lock, else NULL
+ */
+struct kvm_gmem_window {
+	void *addr;
+	struct kvm *kvm;
+	struct file *file;
+};
+
+#ifdef CONFIG_KVM_GUEST_MEMFD
+bool kvm_arch_gmem_readable(struct kvm *kvm);
+
+int kvm_gmem_open(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		  enum kvm_gmem_mode mode, struct kvm_gmem_window *win);
+void kvm_gmem_close(struct kvm_gmem_window *win);
+
+int kvm_gmem_read(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		  void *data, int offset, int len);
+int kvm_gmem_read_locked(struct kvm *kvm, struct kvm_memory_slot *slot,
+			 gfn_t gfn, void *data, int offset, int len);
+int kvm_gmem_write(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		   const void *data, int offset, int len);
+
+/* virt/kvm/guest_memfd.c, for virt/kvm/gmem_access.c */
+pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn);
+int kvm_gmem_get_pfn_locked(struct file *file, struct kvm_memory_slot *slot,
+			    gfn_t gfn, bool make_private, struct gmem_pfn *out);
+#else
+static inline int kvm_gmem_read(struct kvm *kvm, struct kvm_memory_slot *slot,
+				gfn_t gfn, void *data, int offset, int len)
+{
+	return -EFAULT;
+}
+
+static inline int kvm_gmem_read_locked(struct kvm *kvm,
+				       struct kvm_memory_slot *slot, gfn_t gfn,
+				       void *data, int offset, int len)
+{
+	return -EFAULT;
+}
+
+static inline int kvm_gmem_write(struct kvm *kvm, struct kvm_memory_slot *slot,
+				 gfn_t gfn, const void *data, int offset, int len)
+{
+	return -EFAULT;
+}
+#endif
+
+#endif /* _LINUX_KVM_GMEM_ACCESS_H */
