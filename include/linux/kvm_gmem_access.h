@@ -13,6 +13,7 @@ struct file;
 struct gmem_pfn;
 struct kvm;
 struct kvm_memory_slot;
+struct kvm_vcpu;
 
 /**
  * enum kvm_gmem_mode - what the caller can afford
@@ -53,6 +54,16 @@ int kvm_gmem_read_locked(struct kvm *kvm, struct kvm_memory_slot *slot,
 int kvm_gmem_write(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		   const void *data, int offset, int len);
 
+int kvm_vcpu_gmem_read(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+		       gfn_t gfn, void *data, int offset, int len);
+int kvm_vcpu_gmem_write(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			gfn_t gfn, const void *data, int offset, int len);
+int kvm_vcpu_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			   gpa_t gpa, void *pte, int size);
+int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
+			  const void *new, int size);
+int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu);
+
 /* virt/kvm/guest_memfd.c, for virt/kvm/gmem_access.c */
 pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn);
 int kvm_gmem_get_pfn_locked(struct file *file, struct kvm_memory_slot *slot,
@@ -73,6 +84,38 @@ static inline int kvm_gmem_read_locked(struct kvm *kvm,
 
 static inline int kvm_gmem_write(struct kvm *kvm, struct kvm_memory_slot *slot,
 				 gfn_t gfn, const void *data, int offset, int len)
+{
+	return -EFAULT;
+}
+
+static inline int kvm_vcpu_gmem_read(struct kvm_vcpu *vcpu,
+				     struct kvm_memory_slot *slot, gfn_t gfn,
+				     void *data, int offset, int len)
+{
+	return -EFAULT;
+}
+
+static inline int kvm_vcpu_gmem_write(struct kvm_vcpu *vcpu,
+				      struct kvm_memory_slot *slot, gfn_t gfn,
+				      const void *data, int offset, int len)
+{
+	return -EFAULT;
+}
+
+static inline int kvm_vcpu_gmem_read_pte(struct kvm_vcpu *vcpu,
+					 struct kvm_memory_slot *slot,
+					 gpa_t gpa, void *pte, int size)
+{
+	return -EFAULT;
+}
+
+static inline int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa,
+					void *old, const void *new, int size)
+{
+	return -EFAULT;
+}
+
+static inline int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
 {
 	return -EFAULT;
 }

@@ -358,6 +358,89 @@ void gm_scene_open(struct gm_scene *s, unsigned int source, unsigned int vcpus,
 		   u64 size, u64 flags);
 void gm_scene_close(struct gm_scene *s);
 
+/* emul.c: a guest that makes KVM itself access memory of a file */
+
+/* No slot is there: what reads it or writes to it is emulated. */
+#define GM_MMIO	(GM_GPA + 16 * GM_1G)
+#define GM_IPI_VECTOR	0x61
+
+/* What the memory is to KVM. userspace_addr of its slot is a decoy in all cases. */
+enum gm_kind {
+	GM_PRIVATE,	/* private pages of a file that tracks */
+	GM_TRACKED,	/* shared pages of one */
+	GM_SECOND,	/* private pages of a slot with a second source */
+	GM_ORDINARY,	/* of a VM that knows nothing of private memory */
+};
+
+enum gm_emul_op {
+	GM_EMUL_NOP,
+	GM_EMUL_CALL,	/* copy code to a, call it with b, c, and d */
+	GM_EMUL_MSR,	/* write b to MSR a */
+	GM_EMUL_READ,	/* the 8 bytes at a */
+	GM_EMUL_WRITE,	/* b to a */
+	GM_EMUL_IPI,	/* to itself; EOI through the word at a if KVM lets it */
+	GM_EMUL_CR3,	/* page tables whose root is a copy at a of the guest's own */
+};
+
+struct gm_emul_cmd {
+	u64 op, a, b, c, d;
+	u64 code, size;
+	u64 ret;
+};
+
+/**
+ * struct gm_emul - such a guest, its file, and what MMIO is
+ * @kind: enum gm_kind
+ * @decoy: what userspace_addr points at; nobody may see or change it
+ * @mmio: what MMIO reads, and what was written to it last
+ * @nr_mmio: exits for that
+ */
+struct gm_emul {
+	unsigned int kind;
+	const struct gm_source *src;
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	struct gm_file f;
+	u64 size;
+	u64 *decoy;
+	u64 mmio;
+	unsigned int nr_mmio;
+};
+
+/* Counted by the guest. */
+struct gm_emul_count {
+	u64 pv_eois, eois;	/* ends of interrupts, the short way and the long */
+	u64 faults;		/* page faults: what they hit was skipped */
+	u64 cr2, error;		/* of the last one */
+};
+
+/*
+ * Code that runs from wherever it is copied to. CPUID is an exit that KVM skips
+ * by decoding it if the processor does not say how long it is; movs moves 8 bytes
+ * from its second argument to its first, one of which is MMIO.
+ */
+extern const char gm_piece_cpuid[], gm_piece_cpuid_end[];
+extern const char gm_piece_movs[], gm_piece_movs_end[];
+
+void gm_emul_open(struct gm_emul *s, unsigned int kind, unsigned int source);
+void gm_emul_close(struct gm_emul *s);	/* also: no decoy was touched, no page held */
+void gm_emul_assert_no_decoy(const struct gm_emul *s);
+struct gm_emul_count gm_emul_count(const struct gm_emul *s);
+struct gm_emul_cmd *gm_emul_set(struct gm_emul *s, u64 op, u64 a, u64 b);
+struct gm_emul_cmd *gm_emul_set_call(struct gm_emul *s, u64 at, const char *code,
+				     const char *end, u64 b, u64 c);
+/* Until the guest waits for the next command: 0, or errno of KVM_RUN. */
+int gm_emul_try(struct gm_emul *s);
+u64 gm_emul_tell(struct gm_emul *s, u64 op, u64 a, u64 b);
+u64 gm_emul_call(struct gm_emul *s, u64 at, const char *code, const char *end,
+		 u64 b, u64 c);
+#define gm_emul_cpuid(s, at, leaf)	\
+	((u32)gm_emul_call(s, at, gm_piece_cpuid, gm_piece_cpuid_end, leaf, 0))
+#define gm_emul_movs(s, at, dst, src)	\
+	gm_emul_call(s, at, gm_piece_movs, gm_piece_movs_end, dst, src)
+/* With blocks of each size that there is memory for. */
+void gm_emul_each(void (*fn)(unsigned int kind, unsigned int source), unsigned int kind);
+
 /* cost.c: instructions, where they are counted */
 
 bool gm_icount(void);		/* are the TSC's ticks instructions? */

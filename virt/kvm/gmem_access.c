@@ -305,3 +305,219 @@ int kvm_gmem_write(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 
 	return r ? -EFAULT : 0;
 }
+
+/*
+ * What the caller makes of it would be a fault of the guest's, or MMIO: the
+ * guest is to blame for neither. See kvm_vcpu_gmem_exit().
+ */
+static int kvm_vcpu_gmem_result(struct kvm_vcpu *vcpu, gpa_t gpa, int r)
+{
+	if (unlikely(r < 0)) {
+		vcpu->gmem_error = r;
+		vcpu->gmem_gpa = gpa & PAGE_MASK;
+	}
+	return r;
+}
+
+/**
+ * kvm_vcpu_gmem_read - kvm_gmem_read() on behalf of a vCPU
+ * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_exit()
+ * @slot: memslot with a guest_memfd
+ * @gfn: within the slot
+ * @data: where to
+ * @offset: in the page
+ * @len: up to the end of the page
+ *
+ * Context: as kvm_gmem_read(), vCPU loaded.
+ * Return: as kvm_gmem_read().
+ */
+int kvm_vcpu_gmem_read(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+		       gfn_t gfn, void *data, int offset, int len)
+{
+	return kvm_vcpu_gmem_result(vcpu, gfn_to_gpa(gfn),
+				    kvm_gmem_read(vcpu->kvm, slot, gfn, data,
+						  offset, len));
+}
+
+/**
+ * kvm_vcpu_gmem_write - kvm_gmem_write() on behalf of a vCPU
+ * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_exit()
+ * @slot: memslot with a guest_memfd
+ * @gfn: within the slot
+ * @data: where from
+ * @offset: in the page
+ * @len: up to the end of the page
+ *
+ * Context: as kvm_gmem_write(), vCPU loaded.
+ * Return: as kvm_gmem_write().
+ */
+int kvm_vcpu_gmem_write(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			gfn_t gfn, const void *data, int offset, int len)
+{
+	return kvm_vcpu_gmem_result(vcpu, gfn_to_gpa(gfn),
+				    kvm_gmem_write(vcpu->kvm, slot, gfn, data,
+						   offset, len));
+}
+
+static int kvm_gmem_read_user_pte(unsigned long hva, void *pte, int size)
+{
+	if (size == 4)
+		return get_user(*(u32 *)pte, (u32 __user *)hva);
+	return get_user(*(u64 *)pte, (u64 __user *)hva);
+}
+
+static int kvm_gmem_read_pte(struct kvm *kvm, struct kvm_memory_slot *slot,
+			     gpa_t gpa, void *pte, int size)
+{
+	gfn_t gfn = gpa_to_gfn(gpa);
+	struct kvm_gmem_window win;
+	void *ptep;
+	int r;
+
+	do {
+		r = kvm_gmem_open(kvm, slot, gfn, KVM_GMEM_SLEEP, &win);
+		if (!r) {
+			ptep = win.addr + offset_in_page(gpa);
+			if (size == 4)
+				*(u32 *)pte = READ_ONCE(*(u32 *)ptep);
+			else
+				*(u64 *)pte = READ_ONCE(*(u64 *)ptep);
+			kvm_gmem_close(&win);
+			return 0;
+		}
+		if (r != -ENXIO)
+			return r;
+
+		r = kvm_gmem_read_user_pte(gfn_to_hva_memslot(slot, gfn) +
+					   offset_in_page(gpa), pte, size);
+		/* What became private meanwhile is stale there. */
+		smp_rmb();
+	} while (kvm_mem_is_private(kvm, gfn));
+
+	return r;
+}
+
+/**
+ * kvm_vcpu_gmem_read_pte - read an entry of a guest's page table
+ * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_exit()
+ * @slot: memslot with a guest_memfd
+ * @gpa: of the entry
+ * @pte: result
+ * @size: of the entry, 4 or 8: it is read at once
+ *
+ * Context: as kvm_gmem_read(), vCPU loaded.
+ * Return: as kvm_gmem_read().
+ */
+int kvm_vcpu_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			   gpa_t gpa, void *pte, int size)
+{
+	return kvm_vcpu_gmem_result(vcpu, gpa,
+				    kvm_gmem_read_pte(vcpu->kvm, slot, gpa, pte,
+						      size));
+}
+
+static int kvm_gmem_cmpxchg_window(void *addr, void *old, const void *new, int size)
+{
+	switch (size) {
+	case 1:
+		return !try_cmpxchg((u8 *)addr, (u8 *)old, *(const u8 *)new);
+	case 2:
+		return !try_cmpxchg((u16 *)addr, (u16 *)old, *(const u16 *)new);
+	case 4:
+		return !try_cmpxchg((u32 *)addr, (u32 *)old, *(const u32 *)new);
+	default:
+		return !try_cmpxchg((u64 *)addr, (u64 *)old, *(const u64 *)new);
+	}
+}
+
+/* Only architectures that need it have it. */
+#ifdef __try_cmpxchg_user
+static int kvm_gmem_cmpxchg_user(void __user *addr, void *old, const void *new, int size)
+{
+	switch (size) {
+	case 1:
+		return __try_cmpxchg_user((u8 __user *)addr, (u8 *)old,
+					  *(const u8 *)new, efault1);
+	case 2:
+		return __try_cmpxchg_user((u16 __user *)addr, (u16 *)old,
+					  *(const u16 *)new, efault2);
+	case 4:
+		return __try_cmpxchg_user((u32 __user *)addr, (u32 *)old,
+					  *(const u32 *)new, efault4);
+	default:
+		return __try_cmpxchg_user((u64 __user *)addr, (u64 *)old,
+					  *(const u64 *)new, efault8);
+	}
+}
+#else
+static int kvm_gmem_cmpxchg_user(void __user *addr, void *old, const void *new, int size)
+{
+	return -EFAULT;
+}
+#endif
+
+/**
+ * kvm_vcpu_gmem_cmpxchg - compare and exchange up to 8 bytes of guest memory
+ * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_exit()
+ * @gpa: naturally aligned
+ * @old: expected value; what was found instead if that is another
+ * @new: value to be set
+ * @size: 1, 2, 4 or 8
+ *
+ * The gpa is looked up anew. If the memory that the caller has read @old from
+ * was taken away since, nothing happens to it.
+ *
+ * Context: process context, srcu held, mmu_lock not held, vCPU loaded; may sleep.
+ * Return: 0 if exchanged; 1 if there was another value, or if what was read came
+ * from elsewhere: to be started over; or as kvm_gmem_open().
+ */
+int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
+			  const void *new, int size)
+{
+	gfn_t gfn = gpa_to_gfn(gpa);
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+	struct kvm_gmem_window win;
+	unsigned long hva;
+	int r;
+
+	if (!kvm_slot_has_gmem(slot))
+		return 1;
+
+	r = kvm_gmem_open(vcpu->kvm, slot, gfn, KVM_GMEM_SLEEP, &win);
+	if (!r) {
+		r = kvm_gmem_cmpxchg_window(win.addr + offset_in_page(gpa), old,
+					    new, size);
+		kvm_gmem_close(&win);
+	} else if (r == -ENXIO) {
+		hva = gfn_to_hva_memslot(slot, gfn) + offset_in_page(gpa);
+		r = kvm_gmem_cmpxchg_user((void __user *)hva, old, new, size);
+		/* Nobody reads it there any more once it is private. */
+		smp_mb();
+		if (!r && kvm_mem_is_private(vcpu->kvm, gfn))
+			r = 1;
+	}
+
+	return kvm_vcpu_gmem_result(vcpu, gpa, r);
+}
+EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_vcpu_gmem_cmpxchg);
+
+/**
+ * kvm_vcpu_gmem_exit - end KVM_RUN since memory of a file could not be accessed
+ * @vcpu: vCPU with a gmem_error
+ *
+ * Poison, no memory, or a file that has been closed. Whatever KVM was doing for
+ * the guest is done again by the next KVM_RUN.
+ *
+ * Return: the error, with KVM_EXIT_MEMORY_FAULT prepared.
+ */
+int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
+{
+	int r = vcpu->gmem_error;
+
+	kvm_prepare_memory_fault_exit(vcpu, vcpu->gmem_gpa, PAGE_SIZE, false, false,
+				      kvm_mem_is_private(vcpu->kvm,
+							 gpa_to_gfn(vcpu->gmem_gpa)));
+	vcpu->gmem_error = 0;
+
+	return r == -EACCES ? -EFAULT : r;
+}

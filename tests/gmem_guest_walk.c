@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tables of a guest that lie in memory of a file and are walked by KVM: to
+ * emulate an instruction, and at each fault of a guest without nested paging
+ * (kvm_amd.npt=0). The right translation or a fault of the guest's, accessed and
+ * dirty bits where they belong, whatever happens to the tables meanwhile.
+ */
+#include <pthread.h>
+
+#include "gmem_test.h"
+
+#define CODE		(GM_GPA + 16 * GM_PAGE)
+/* An address that only these tables translate, one page of them for each level. */
+#define WALK		0x200000000000ULL
+#define TABLE(level)	(GM_GPA + (32 + (level)) * GM_PAGE)
+#define DATA(i)		(GM_GPA + (64 + (i)) * GM_PAGE)
+#define NR_DATA		4
+
+#define PRESENT		7	/* for writes and for user mode as well */
+#define ACCESSED	0x20
+#define DIRTY		0x40
+
+static u64 magic(u64 n)
+{
+	return 0x8877665544332211ULL + n;
+}
+
+static u64 entry_at(unsigned int level, u64 i)
+{
+	return TABLE(level) + 8 * (level == 4 ? WALK >> 39 : i);
+}
+
+static u64 entry(struct gm_emul *s, unsigned int level, u64 i)
+{
+	return gm_emul_tell(s, GM_EMUL_READ, entry_at(level, i), 0);
+}
+
+static void set_entry(struct gm_emul *s, unsigned int level, u64 i, u64 gpa)
+{
+	gm_emul_tell(s, GM_EMUL_WRITE, entry_at(level, i), gpa | PRESENT);
+}
+
+static void open_scene(struct gm_emul *s, unsigned int kind, unsigned int source)
+{
+	unsigned int i;
+
+	gm_emul_open(s, kind, source);
+	gm_emul_tell(s, GM_EMUL_CR3, TABLE(4), 0);
+	for (i = 4; i > 1; i--)
+		set_entry(s, i, 0, TABLE(i - 1));
+	for (i = 0; i < NR_DATA; i++)
+		set_entry(s, 1, i, DATA(i));
+}
+
+static void assert_upper(struct gm_emul *s)
+{
+	unsigned int i;
+
+	for (i = 4; i > 1; i--)
+		gm_assert_eq(entry(s, i, 0), TABLE(i - 1) | PRESENT | ACCESSED);
+}
+
+/* Entries that no processor has walked: what they get, they get from KVM. */
+static void bits(unsigned int kind, unsigned int source)
+{
+	struct gm_emul s;
+
+	open_scene(&s, kind, source);
+
+	s.mmio = magic(0);
+	gm_emul_movs(&s, CODE, WALK + 0x10, GM_MMIO);
+	gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, DATA(0) + 0x10, 0), magic(0));
+	assert_upper(&s);
+	gm_assert_eq(entry(&s, 1, 0), DATA(0) | PRESENT | ACCESSED | DIRTY);
+	gm_assert_eq(entry(&s, 1, 1), DATA(1) | PRESENT);
+
+	/* Read only, across two pages. */
+	gm_emul_tell(&s, GM_EMUL_WRITE, DATA(1) + 0xffd, magic(1));
+	s.mmio = 0;
+	gm_emul_movs(&s, CODE, GM_MMIO, WALK + 0x1ffd);
+	gm_assert_eq(s.mmio, magic(1));
+	gm_assert_eq(entry(&s, 1, 1), DATA(1) | PRESENT | ACCESSED);
+	gm_assert_eq(entry(&s, 1, 2), DATA(2) | PRESENT | ACCESSED);
+	gm_assert_eq(entry(&s, 1, 3), DATA(3) | PRESENT);
+
+	/* What is not mapped is the guest's affair. */
+	gm_emul_movs(&s, CODE, WALK + NR_DATA * GM_PAGE, GM_MMIO);
+	gm_assert_eq(gm_emul_count(&s).faults, 1);
+	gm_assert_eq(gm_emul_count(&s).cr2, WALK + NR_DATA * GM_PAGE);
+	gm_assert_eq(gm_emul_count(&s).error, PFERR_WRITE_MASK);
+
+	gm_emul_close(&s);
+}
+
+/* Instructions fetched through such tables. */
+static void fetch(unsigned int kind, unsigned int source)
+{
+	struct gm_emul s;
+
+	open_scene(&s, kind, source);
+	gm_assert_eq(gm_emul_cpuid(&s, WALK + 0x1ff8, 0),
+		     get_cpuid_entry(s.vcpu->cpuid, 0, 0)->ebx);
+	assert_upper(&s);
+	gm_emul_close(&s);
+}
+
+/* A table that was punched is empty, and stays so. */
+static void punched(unsigned int kind, unsigned int source)
+{
+	unsigned int level;
+	struct gm_emul s;
+
+	open_scene(&s, kind, source);
+	for (level = 3; level; level--) {
+		s.mmio = magic(level);
+		gm_emul_movs(&s, CODE, WALK, GM_MMIO);
+		gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, DATA(0), 0), magic(level));
+
+		gm_assert_ok(gm_punch(&s.f, TABLE(level) - GM_GPA, GM_PAGE));
+		/* Of another page: shadow page tables may know this one still. */
+		gm_emul_movs(&s, CODE, WALK + GM_PAGE, GM_MMIO);
+		gm_assert_eq(gm_emul_count(&s).faults, 4 - level);
+		gm_assert_eq(gm_emul_count(&s).cr2, WALK + GM_PAGE);
+		gm_assert_eq(gm_emul_count(&s).error, PFERR_WRITE_MASK);
+		gm_assert_eq(entry(&s, level, 0), 0);
+
+		set_entry(&s, level, 0, level == 1 ? DATA(0) : TABLE(level - 1));
+	}
+	gm_emul_close(&s);
+}
+
+static void need_poison(void)
+{
+	gm_assert(!access("/sys/kernel/debug/hwpoison/corrupt-pfn", W_OK),
+		  "no CONFIG_HWPOISON_INJECT");
+	if (!gm_have_gmem())
+		gm_skip("this kernel does not show its blocks");
+}
+
+/* Broken memory is not the guest's fault, be it a table or an operand. */
+static void poison(unsigned int kind, unsigned int source, u64 bad)
+{
+	struct kvm_run *run;
+	struct gm_emul s;
+	u64 pfn;
+
+	need_poison();
+	open_scene(&s, kind, source);
+	run = s.vcpu->run;
+	s.mmio = magic(0);
+	gm_emul_movs(&s, CODE, WALK, GM_MMIO);
+	pfn = gm_pfn_at(&s.f, bad - GM_GPA);
+	gm_assert(gm_write("/sys/kernel/debug/hwpoison/corrupt-pfn", "%#lx",
+			   (unsigned long)pfn), "pfn %#lx: %s", (unsigned long)pfn,
+		  strerror(errno));
+
+	gm_emul_set_call(&s, CODE, gm_piece_movs, gm_piece_movs_end, WALK + 8, GM_MMIO);
+	gm_assert_eq(gm_emul_try(&s), EHWPOISON);
+	gm_assert_eq(run->exit_reason, KVM_EXIT_MEMORY_FAULT);
+	gm_assert_eq(run->memory_fault.gpa, bad);
+	gm_assert_eq(run->memory_fault.size, GM_PAGE);
+	gm_assert_eq(run->memory_fault.flags,
+		     kind == GM_ORDINARY ? 0 : KVM_MEMORY_EXIT_FLAG_PRIVATE);
+	gm_assert_eq(gm_emul_count(&s).faults, 0);
+	/* As often as it is asked to. */
+	gm_assert_eq(gm_emul_try(&s), EHWPOISON);
+
+	/* New memory, and the instruction goes on where it was. */
+	if (source == GM_SRC_4K) {
+		gm_assert_ok(gm_punch(&s.f, bad - GM_GPA, GM_PAGE));
+		gm_assert_eq(gm_emul_try(&s), 0);
+		gm_assert_eq(gm_emul_count(&s).faults, bad == DATA(0) ? 0 : 1);
+		if (bad == DATA(0))
+			gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, DATA(0) + 8, 0),
+				     magic(0));
+	}
+	gm_emul_close(&s);
+}
+
+/* The tables change hands, or vanish, while KVM walks them. */
+struct racer {
+	struct gm_file *f;
+	u64 off;
+	bool punch;
+	bool stop;
+	unsigned int rounds;
+};
+
+static void *racer(void *arg)
+{
+	struct racer *r = arg;
+
+	while (!READ_ONCE(r->stop)) {
+		if (r->punch) {
+			gm_assert_ok(gm_punch(r->f, r->off, GM_PAGE));
+		} else {
+			gm_set_ok(r->f, r->off, GM_PAGE, false);
+			gm_set_ok(r->f, r->off, GM_PAGE, true);
+		}
+		WRITE_ONCE(r->rounds, r->rounds + 1);
+	}
+	return NULL;
+}
+
+static bool has_moved_on(void *arg)
+{
+	return READ_ONCE(((struct racer *)arg)->rounds);
+}
+
+static void race(unsigned int kind, unsigned int source, bool punch)
+{
+	struct racer r = { .punch = punch, .off = TABLE(1) - GM_GPA };
+	unsigned int i, good = 0, faults = 0;
+	pthread_t thread;
+	struct gm_emul s;
+	u64 v;
+
+	open_scene(&s, kind, source);
+	r.f = &s.f;
+	kvm_pthread_create(&thread, NULL, racer, &r);
+	gm_assert(gm_wait_until(has_moved_on, &r, 10), "no round");
+	for (i = 0; i < 2000; i++) {
+		set_entry(&s, 1, 0, DATA(0));
+		s.mmio = magic(i);
+		gm_emul_movs(&s, CODE, WALK, GM_MMIO);
+		v = entry(&s, 1, 0);
+		if (gm_emul_count(&s).faults == faults) {
+			good++;
+			gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, DATA(0), 0), magic(i));
+			if (v || !punch)
+				gm_assert_eq(v, DATA(0) | PRESENT | ACCESSED | DIRTY);
+		} else {
+			gm_assert(punch, "a fault, though the entry was there always");
+			gm_assert_eq(v, 0);
+			faults++;
+			gm_assert_eq(gm_emul_count(&s).faults, faults);
+		}
+	}
+	WRITE_ONCE(r.stop, true);
+	kvm_pthread_join(thread, NULL);
+	gm_note("%u translations, %u faults, %u rounds beside them", good, faults, r.rounds);
+	gm_assert(good, "nothing was translated");
+	gm_emul_close(&s);
+}
+
+static void bits_private(void)
+{
+	gm_emul_each(bits, GM_PRIVATE);
+}
+
+static void bits_tracked(void)
+{
+	gm_emul_each(bits, GM_TRACKED);
+}
+
+static void bits_second(void)
+{
+	gm_emul_each(bits, GM_SECOND);
+}
+
+static void bits_ordinary(void)
+{
+	gm_emul_each(bits, GM_ORDINARY);
+}
+
+static void fetch_private(void)
+{
+	gm_emul_each(fetch, GM_PRIVATE);
+}
+
+static void fetch_tracked(void)
+{
+	gm_emul_each(fetch, GM_TRACKED);
+}
+
+static void fetch_second(void)
+{
+	gm_emul_each(fetch, GM_SECOND);
+}
+
+static void fetch_ordinary(void)
+{
+	gm_emul_each(fetch, GM_ORDINARY);
+}
+
+static void punched_private(void)
+{
+	gm_emul_each(punched, GM_PRIVATE);
+}
+
+static void punched_tracked(void)
+{
+	gm_emul_each(punched, GM_TRACKED);
+}
+
+static void punched_second(void)
+{
+	gm_emul_each(punched, GM_SECOND);
+}
+
+static void punched_ordinary(void)
+{
+	gm_emul_each(punched, GM_ORDINARY);
+}
+
+static void poison_table_private(void)
+{
+	poison(GM_PRIVATE, GM_SRC_4K, TABLE(1));
+}
+
+static void poison_table_second(void)
+{
+	poison(GM_SECOND, GM_SRC_4K, TABLE(1));
+}
+
+static void poison_table_ordinary(void)
+{
+	poison(GM_ORDINARY, GM_SRC_4K, TABLE(1));
+}
+
+static void poison_root_private(void)
+{
+	poison(GM_PRIVATE, GM_SRC_4K, TABLE(3));
+}
+
+static void poison_root_second(void)
+{
+	poison(GM_SECOND, GM_SRC_4K, TABLE(3));
+}
+
+static void poison_root_ordinary(void)
+{
+	poison(GM_ORDINARY, GM_SRC_4K, TABLE(3));
+}
+
+static void poison_operand_private(void)
+{
+	poison(GM_PRIVATE, GM_SRC_4K, DATA(0));
+}
+
+static void poison_operand_second(void)
+{
+	poison(GM_SECOND, GM_SRC_4K, DATA(0));
+}
+
+static void poison_operand_ordinary(void)
+{
+	poison(GM_ORDINARY, GM_SRC_4K, DATA(0));
+}
+
+static void poison_table_private_2m(void)
+{
+	poison(GM_PRIVATE, GM_SRC_THP_2M, TABLE(1));
+}
+
+static void race_convert_private_4k(void)
+{
+	race(GM_PRIVATE, GM_SRC_4K, false);
+}
+
+static void race_convert_private_2m(void)
+{
+	race(GM_PRIVATE, GM_SRC_THP_2M, false);
+}
+
+static void race_punch_private_4k(void)
+{
+	race(GM_PRIVATE, GM_SRC_4K, true);
+}
+
+static void race_punch_private_2m(void)
+{
+	race(GM_PRIVATE, GM_SRC_THP_2M, true);
+}
+
+static void race_punch_second_4k(void)
+{
+	race(GM_SECOND, GM_SRC_4K, true);
+}
+
+static void race_punch_second_2m(void)
+{
+	race(GM_SECOND, GM_SRC_THP_2M, true);
+}
+
+static void race_punch_ordinary_4k(void)
+{
+	race(GM_ORDINARY, GM_SRC_4K, true);
+}
+
+static void race_punch_ordinary_2m(void)
+{
+	race(GM_ORDINARY, GM_SRC_THP_2M, true);
+}
+
+static const struct gm_case cases[] = {
+	{ .name = "bits_private", .fn = bits_private },
+	{ .name = "bits_tracked", .fn = bits_tracked },
+	{ .name = "bits_second", .fn = bits_second },
+	{ .name = "bits_ordinary", .fn = bits_ordinary },
+	{ .name = "fetch_private", .fn = fetch_private },
+	{ .name = "fetch_tracked", .fn = fetch_tracked },
+	{ .name = "fetch_second", .fn = fetch_second },
+	{ .name = "fetch_ordinary", .fn = fetch_ordinary },
+	{ .name = "punched_private", .fn = punched_private },
+	{ .name = "punched_tracked", .fn = punched_tracked },
+	{ .name = "punched_second", .fn = punched_second },
+	{ .name = "punched_ordinary", .fn = punched_ordinary },
+	{ .name = "poison_table_private", .fn = poison_table_private, .loses = true },
+	{ .name = "poison_table_second", .fn = poison_table_second, .loses = true },
+	{ .name = "poison_table_ordinary", .fn = poison_table_ordinary, .loses = true },
+	{ .name = "poison_root_private", .fn = poison_root_private, .loses = true },
+	{ .name = "poison_root_second", .fn = poison_root_second, .loses = true },
+	{ .name = "poison_root_ordinary", .fn = poison_root_ordinary, .loses = true },
+	{ .name = "poison_operand_private", .fn = poison_operand_private, .loses = true },
+	{ .name = "poison_operand_second", .fn = poison_operand_second, .loses = true },
+	{ .name = "poison_operand_ordinary", .fn = poison_operand_ordinary, .loses = true },
+	{ .name = "poison_table_private_2m", .fn = poison_table_private_2m, .loses = true },
+	{ .name = "race_convert_private_4k", .fn = race_convert_private_4k, .seconds = 120 },
+	{ .name = "race_convert_private_2m", .fn = race_convert_private_2m, .seconds = 120 },
+	{ .name = "race_punch_private_4k", .fn = race_punch_private_4k, .seconds = 120 },
+	{ .name = "race_punch_private_2m", .fn = race_punch_private_2m, .seconds = 120 },
+	{ .name = "race_punch_second_4k", .fn = race_punch_second_4k, .seconds = 120 },
+	{ .name = "race_punch_second_2m", .fn = race_punch_second_2m, .seconds = 120 },
+	{ .name = "race_punch_ordinary_4k", .fn = race_punch_ordinary_4k, .seconds = 120 },
+	{ .name = "race_punch_ordinary_2m", .fn = race_punch_ordinary_2m, .seconds = 120 },
+};
+
+int main(int argc, char **argv)
+{
+	return gm_main(argc, argv, cases, ARRAY_SIZE(cases), 4);
+}
