@@ -55,6 +55,24 @@ static void operands(unsigned int kind, unsigned int source)
 	gm_emul_close(&s);
 }
 
+/* KVM looks a descriptor up and sets its accessed bit: compare and exchange. */
+static void descriptor(unsigned int kind, unsigned int source)
+{
+	const u64 gdt = GM_GPA + 20 * GM_PAGE;
+	struct gm_emul_cmd *cmd;
+	struct gm_emul s;
+
+	gm_emul_open(&s, kind, source);
+	cmd = gm_emul_set_call(&s, CODE, gm_piece_es, gm_piece_es_end, GM_MMIO, gdt);
+	cmd->op = GM_EMUL_GDT;
+	s.mmio = GM_DATA_SEL;
+	gm_assert_eq(gm_emul_try(&s), 0);
+	gm_assert_eq(s.nr_mmio, 1);
+	gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, gdt + GM_DATA_SEL, 0),
+		     GM_DATA_DESC | GM_ACCESSED);
+	gm_emul_close(&s);
+}
+
 static void wall_clock(unsigned int kind, unsigned int source)
 {
 	const u64 at = GM_GPA + 5 * GM_PAGE + 0x40;
@@ -194,6 +212,26 @@ static void file_closed(unsigned int kind, unsigned int source)
 	gm_emul_close(&s);
 }
 
+static void descriptor_private(void)
+{
+	gm_emul_each(descriptor, GM_PRIVATE);
+}
+
+static void descriptor_tracked(void)
+{
+	gm_emul_each(descriptor, GM_TRACKED);
+}
+
+static void descriptor_second(void)
+{
+	gm_emul_each(descriptor, GM_SECOND);
+}
+
+static void descriptor_ordinary(void)
+{
+	gm_emul_each(descriptor, GM_ORDINARY);
+}
+
 static void fetch_private(void)
 {
 	gm_emul_each(fetch, GM_PRIVATE);
@@ -328,6 +366,10 @@ static const struct gm_case cases[] = {
 	{ "operands_tracked", operands_tracked },
 	{ "operands_second", operands_second },
 	{ "operands_ordinary", operands_ordinary },
+	{ "descriptor_private", descriptor_private },
+	{ "descriptor_tracked", descriptor_tracked },
+	{ "descriptor_second", descriptor_second },
+	{ "descriptor_ordinary", descriptor_ordinary },
 	{ "wall_clock_private", wall_clock_private },
 	{ "wall_clock_tracked", wall_clock_tracked },
 	{ "wall_clock_second", wall_clock_second },

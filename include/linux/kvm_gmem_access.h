@@ -64,6 +64,10 @@ int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
 			  const void *new, int size);
 int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu);
 
+/* Of the architecture, if it has steal time. */
+bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu);
+void kvm_gmem_set_preempted(struct kvm_vcpu *vcpu);
+
 /* virt/kvm/guest_memfd.c, for virt/kvm/gmem_access.c */
 pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn);
 int kvm_gmem_get_pfn_locked(struct file *file, struct kvm_memory_slot *slot,
@@ -118,6 +122,42 @@ static inline int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa,
 static inline int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
 {
 	return -EFAULT;
+}
+
+static inline bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
+{
+	return false;
+}
+
+static inline void kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
+{
+}
+#endif
+
+#if defined(CONFIG_KVM_GUEST_MEMFD) && defined(CONFIG_HAVE_KVM_PFNCACHE)
+bool kvm_gmem_follow_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			 gfn_t gfn, kvm_pfn_t *pfn);
+bool kvm_gmem_retry_cache(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			  unsigned long mmu_seq);
+void kvm_gmem_invalidate_caches(struct kvm *kvm, gfn_t start, gfn_t end);
+#else
+static inline bool kvm_gmem_follow_pfn(struct kvm *kvm,
+				       const struct kvm_memory_slot *slot,
+				       gfn_t gfn, kvm_pfn_t *pfn)
+{
+	return false;
+}
+
+static inline bool kvm_gmem_retry_cache(struct kvm *kvm,
+					const struct kvm_memory_slot *slot,
+					unsigned long mmu_seq)
+{
+	return false;
+}
+
+static inline void kvm_gmem_invalidate_caches(struct kvm *kvm, gfn_t start,
+					      gfn_t end)
+{
 }
 #endif
 

@@ -20,7 +20,10 @@ static u64 guest_pgd[512];
 
 PIECE(gm_piece_cpuid, "mov %rbx, %r8; mov %edi, %eax; xor %ecx, %ecx; cpuid; mov %ebx, %eax;"
 		      "mov %r8, %rbx; ret");
+PIECE(gm_piece_cpuids, "mov %rbx, %r8; 1: xor %eax, %eax; xor %ecx, %ecx; cpuid; dec %edi;"
+		       "jnz 1b; mov %r8, %rbx; ret");
 PIECE(gm_piece_movs, "cld; movsq; ret");
+PIECE(gm_piece_es, "mov %es, %ecx; mov (%rdi), %es; mov %ecx, %es; ret");
 
 static void eoi_handler(struct ex_regs *regs)
 {
@@ -60,6 +63,18 @@ static u64 guest_call(struct gm_emul_cmd *c)
 	return ret;
 }
 
+static void guest_gdt(struct gm_emul_cmd *c)
+{
+	struct desc_ptr old = get_gdt();
+	struct desc_ptr new = { .size = GM_DATA_SEL + 7, .address = c->c };
+
+	memcpy((void *)c->c, (void *)old.address, old.size + 1);
+	*(u64 *)(c->c + GM_DATA_SEL) = GM_DATA_DESC;
+	asm volatile("lgdt %0" : : "m" (new));
+	guest_call(c);
+	asm volatile("lgdt %0" : : "m" (old));
+}
+
 static void guest_ipi(u64 word)
 {
 	u64 before = guest_count.pv_eois + guest_count.eois;
@@ -94,6 +109,13 @@ static void guest_do(struct gm_emul_cmd *c)
 	case GM_EMUL_CR3:
 		memcpy((void *)c->a, guest_pgd, sizeof(guest_pgd));
 		asm volatile("mov %0, %%cr3" : : "r" (c->a) : "memory");
+		break;
+	case GM_EMUL_GDT:
+		guest_gdt(c);
+		break;
+	case GM_EMUL_SPIN:
+		while (!READ_ONCE(c->d))
+			cpu_relax();
 		break;
 	}
 }
@@ -242,7 +264,8 @@ void gm_emul_close(struct gm_emul *s)
 {
 	gm_emul_assert_no_decoy(s);
 	if (s->f.fd >= 0) {
-		gm_assert_frozen(&s->f);
+		if (!s->live)
+			gm_assert_frozen(&s->f);
 		gm_close(&s->f);
 	}
 	kvm_vm_free(s->vm);

@@ -380,7 +380,14 @@ enum gm_emul_op {
 	GM_EMUL_WRITE,	/* b to a */
 	GM_EMUL_IPI,	/* to itself; EOI through the word at a if KVM lets it */
 	GM_EMUL_CR3,	/* page tables whose root is a copy at a of the guest's own */
+	GM_EMUL_GDT,	/* as CALL, with a GDT at c that has a fresh GM_DATA_SEL */
+	GM_EMUL_SPIN,	/* until d is not 0 */
 };
+
+/* A data segment that no processor has loaded: without its accessed bit. */
+#define GM_DATA_SEL	0x200
+#define GM_DATA_DESC	0x00cf92000000ffffULL
+#define GM_ACCESSED	(1ULL << 40)
 
 struct gm_emul_cmd {
 	u64 op, a, b, c, d;
@@ -394,6 +401,7 @@ struct gm_emul_cmd {
  * @decoy: what userspace_addr points at; nobody may see or change it
  * @mmio: what MMIO reads, and what was written to it last
  * @nr_mmio: exits for that
+ * @live: set if the host has touched memory of the file
  */
 struct gm_emul {
 	unsigned int kind;
@@ -405,6 +413,7 @@ struct gm_emul {
 	u64 *decoy;
 	u64 mmio;
 	unsigned int nr_mmio;
+	bool live;
 };
 
 /* Counted by the guest. */
@@ -416,11 +425,15 @@ struct gm_emul_count {
 
 /*
  * Code that runs from wherever it is copied to. CPUID is an exit that KVM skips
- * by decoding it if the processor does not say how long it is; movs moves 8 bytes
- * from its second argument to its first, one of which is MMIO.
+ * by decoding it if the processor does not say how long it is, and cpuids as many
+ * as its first argument says; movs moves 8 bytes
+ * from its second argument to its first, one of which is MMIO; es is loaded from
+ * its first.
  */
 extern const char gm_piece_cpuid[], gm_piece_cpuid_end[];
+extern const char gm_piece_cpuids[], gm_piece_cpuids_end[];
 extern const char gm_piece_movs[], gm_piece_movs_end[];
+extern const char gm_piece_es[], gm_piece_es_end[];
 
 void gm_emul_open(struct gm_emul *s, unsigned int kind, unsigned int source);
 void gm_emul_close(struct gm_emul *s);	/* also: no decoy was touched, no page held */

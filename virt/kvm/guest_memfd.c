@@ -166,6 +166,7 @@ static void kvm_gmem_invalidate_begin(struct gmem_view *view,
 			KVM_MMU_LOCK(v->kvm);
 		}
 		kvm_gmem_gfn_range(slot, r->start, r->end, &range);
+		kvm_gmem_invalidate_caches(v->kvm, range.start, range.end);
 		range.attr_filter = kvm_gmem_filter(slot, r->filter);
 		flush |= kvm_mmu_unmap_gfn_range(v->kvm, &range);
 #ifdef CONFIG_HAVE_KVM_ARCH_GMEM_INVALIDATE
@@ -600,6 +601,8 @@ void kvm_gmem_unbind(struct kvm_memory_slot *slot)
 		       start + slot->npages - 1, NULL, GFP_KERNEL);
 	kvm_gmem_file_view(file)->hint = NULL;
 	WRITE_ONCE(slot->gmem.file, NULL);
+	kvm_gmem_invalidate_caches(kvm_gmem_file_view(file)->kvm, slot->base_gfn,
+				   slot->base_gfn + slot->npages);
 	filemap_invalidate_unlock(file->f_mapping);
 }
 

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What x86 keeps for a guest in memory that belongs to a guest_memfd
+ */
+#include <linux/kvm_host.h>
+#include <linux/sched.h>
+
+#include "cpuid.h"
+#include "trace.h"
+
+/* For virt/kvm/gmem_access.c. */
+bool kvm_arch_gmem_readable(struct kvm *kvm)
+{
+	return !kvm_arch_has_private_mem(kvm) ||
+	       kvm->arch.vm_type == KVM_X86_SW_PROTECTED_VM;
+}
+
+/**
+ * kvm_gmem_record_steal_time - record_steal_time() for memory of a file
+ * @vcpu: vCPU that is about to run; the slot in its cache has a guest_memfd
+ *
+ * Context: process context, srcu held; may sleep.
+ * Return: true if the guest has asked for its TLB to be flushed.
+ */
+bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
+{
+	struct gfn_to_hva_cache *ghc = &vcpu->arch.st.cache;
+	struct kvm_gmem_window win;
+	struct kvm_steal_time *st;
+	u8 preempted;
+	u32 version;
+
+	if (kvm_gmem_open(vcpu->kvm, ghc->memslot, gpa_to_gfn(ghc->gpa),
+			  KVM_GMEM_SLEEP, &win))
+		return false;
+
+	st = win.addr + offset_in_page(ghc->gpa);
+	if (guest_pv_has(vcpu, KVM_FEATURE_PV_TLB_FLUSH)) {
+		preempted = xchg(&st->preempted, 0);
+		trace_kvm_pv_tlb_flush(vcpu->vcpu_id, preempted & KVM_VCPU_FLUSH_TLB);
+	} else {
+		WRITE_ONCE(st->preempted, 0);
+		preempted = 0;
+	}
+	vcpu->arch.st.preempted = 0;
+
+	/* Odd while it changes; what the guest left there may be odd as well. */
+	version = READ_ONCE(st->version);
+	version += 1 + (version & 1);
+	WRITE_ONCE(st->version, version);
+	smp_wmb();
+
+	WRITE_ONCE(st->steal, READ_ONCE(st->steal) +
+		   current->sched_info.run_delay - vcpu->arch.st.last_steal);
+	vcpu->arch.st.last_steal = current->sched_info.run_delay;
+	smp_wmb();
+	WRITE_ONCE(st->version, version + 1);
+
+	kvm_gmem_close(&win);
+	return preempted & KVM_VCPU_FLUSH_TLB;
+}
+
+/**
+ * kvm_gmem_set_preempted - kvm_steal_time_set_preempted() for memory of a file
+ * @vcpu: vCPU that loses its processor; the slot in its cache has a guest_memfd
+ *
+ * If nobody can say just now where the memory is, nothing is written: the guest
+ * then takes the vCPU for running, as it does without steal time.
+ *
+ * Context: under the lock of the run queue, interrupts off; srcu held.
+ */
+void kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
+{
+	struct gfn_to_hva_cache *ghc = &vcpu->arch.st.cache;
+	struct kvm_gmem_window win;
+	struct kvm_steal_time *st;
+
+	if (kvm_gmem_open(vcpu->kvm, ghc->memslot, gpa_to_gfn(ghc->gpa),
+			  KVM_GMEM_TRYLOCK, &win))
+		return;
+
+	st = win.addr + offset_in_page(ghc->gpa);
+	WRITE_ONCE(st->preempted, KVM_VCPU_PREEMPTED);
+	vcpu->arch.st.preempted = KVM_VCPU_PREEMPTED;
+	kvm_gmem_close(&win);
+}
