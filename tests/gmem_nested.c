@@ -19,6 +19,7 @@
 
 static struct gm_cmd guest_cmd;
 static u64 guest_inner;
+static u64 guest_blocks;	/* where the outer guest keeps what vmrun needs, or 0 */
 
 static void l2_main(void)
 {
@@ -28,10 +29,21 @@ static void l2_main(void)
 	}
 }
 
+/* The control block and the host's save area. */
+static void l1_move_blocks(struct svm_test_data *svm)
+{
+	memcpy((void *)guest_blocks, svm->vmcb, GM_PAGE);
+	svm->vmcb = (void *)guest_blocks;
+	svm->vmcb_gpa = guest_blocks;
+	wrmsr(MSR_VM_HSAVE_PA, guest_blocks + GM_PAGE);
+}
+
 static void l1_main(struct svm_test_data *svm)
 {
 	if (svm)
 		generic_svm_setup(svm, l2_main);
+	if (guest_blocks)
+		l1_move_blocks(svm);
 	for (;;) {
 		GUEST_SYNC(0);
 		if (!guest_inner) {
@@ -222,6 +234,28 @@ static void nested_shadow(unsigned int source, u64 size)
 	close_scene(&s);
 }
 
+/* KVM reads and writes what vmrun, vmload and vmsave work on. */
+static void control_blocks(unsigned int source)
+{
+	const u64 data = GM_GPA + 16 * GM_PAGE;
+	struct scene s;
+	u64 svm_gva, i;
+
+	gm_assert(kvm_cpu_has(X86_FEATURE_SVM), "no nested SVM");
+	open_scene(&s, source, GM_2M);
+	vcpu_alloc_svm(s.vm, &svm_gva);
+	vcpu_args_set(s.vcpu, 1, svm_gva);
+	gm_map_at(&(struct gm_vm){ .vm = s.vm }, GM_GPA, GM_GPA, GM_2M);
+	write_guest_global(s.vm, guest_blocks, (u64)GM_GPA);
+	sync_guest(&s);
+	for (i = 0; i < 16; i++) {
+		tell(&s, true, GM_FILL, data, 0, GM_PAGE, 8, SEED + i);
+		tell(&s, false, GM_VERIFY, data, 0, GM_PAGE, 8, SEED + i);
+	}
+	gm_assert_frozen(&s.f);
+	close_scene(&s);
+}
+
 /* A guest's own small entries; shadow paging if the boot says so. */
 static void shadow(unsigned int source, u64 size, int level, bool reversed)
 {
@@ -339,6 +373,16 @@ CASE(flat_4k, no_paging(GM_SRC_4K, GM_2M))
 CASE(flat_2m, no_paging(GM_SRC_THP_2M, 8 * GM_2M))
 CASE(flat_1g, no_paging(GM_SRC_HTLB_1G, GM_1G))
 
+static void control_blocks_4k(void)
+{
+	control_blocks(GM_SRC_4K);
+}
+
+static void control_blocks_2m(void)
+{
+	control_blocks(GM_SRC_THP_2M);
+}
+
 static const struct gm_case cases[] = {
 	{ "npt_4k_on_4k", npt_4k_4k },
 	{ "npt_4k_on_4k_straight", npt_4k_4k_straight },
@@ -359,6 +403,8 @@ static const struct gm_case cases[] = {
 	{ "no_paging_4k", flat_4k },
 	{ "no_paging_2m", flat_2m },
 	{ "no_paging_1g", flat_1g },
+	{ "control_blocks_4k", control_blocks_4k },
+	{ "control_blocks_2m", control_blocks_2m },
 };
 
 int main(int argc, char **argv)

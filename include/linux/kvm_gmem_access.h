@@ -12,6 +12,7 @@
 struct file;
 struct gmem_pfn;
 struct kvm;
+struct kvm_host_map;
 struct kvm_memory_slot;
 struct kvm_vcpu;
 
@@ -63,6 +64,10 @@ int kvm_vcpu_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
 			  const void *new, int size);
 int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu);
+
+int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+		      struct kvm_host_map *map);
+void kvm_vcpu_gmem_unmap(struct kvm_vcpu *vcpu, struct kvm_host_map *map);
 
 /* Of the architecture, if it has steal time. */
 bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu);
@@ -130,6 +135,18 @@ static inline bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
 }
 
 static inline void kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
+{
+}
+
+static inline int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu,
+				    struct kvm_memory_slot *slot,
+				    struct kvm_host_map *map)
+{
+	return -EINVAL;
+}
+
+static inline void kvm_vcpu_gmem_unmap(struct kvm_vcpu *vcpu,
+				       struct kvm_host_map *map)
 {
 }
 #endif

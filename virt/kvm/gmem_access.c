@@ -522,6 +522,58 @@ int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
 	return r == -EACCES ? -EFAULT : r;
 }
 
+/**
+ * kvm_vcpu_gmem_map - kvm_vcpu_map() for memory of a file: a copy of the page
+ * @vcpu: vCPU
+ * @slot: memslot with a guest_memfd
+ * @map: with gfn, writable and local set by the caller
+ *
+ * No reference keeps the page, so it cannot be mapped for as long as the caller
+ * likes. Who needs it while the guest runs, or needs its pfn, gets an error.
+ *
+ * Context: process context, srcu held, vCPU loaded; may sleep.
+ * Return: 0, -EINVAL if @map is not local, or as kvm_vcpu_gmem_read().
+ */
+int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+		      struct kvm_host_map *map)
+{
+	void *copy;
+	int r;
+
+	map->pfn = KVM_PFN_ERR_FAULT;
+	if (!map->local)
+		return -EINVAL;
+
+	copy = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	if (!copy)
+		return -ENOMEM;
+
+	r = kvm_vcpu_gmem_read(vcpu, slot, map->gfn, copy, 0, PAGE_SIZE);
+	if (r) {
+		free_page((unsigned long)copy);
+		return r;
+	}
+
+	map->hva = copy;
+	return 0;
+}
+
+/**
+ * kvm_vcpu_gmem_unmap - write back what kvm_vcpu_gmem_map() has copied
+ * @vcpu: vCPU
+ * @map: mapped, perhaps from a slot that is gone by now
+ *
+ * Context: process context, srcu held, vCPU loaded; may sleep.
+ */
+void kvm_vcpu_gmem_unmap(struct kvm_vcpu *vcpu, struct kvm_host_map *map)
+{
+	if (map->writable)
+		kvm_vcpu_write_guest_page(vcpu, map->gfn, map->hva, 0, PAGE_SIZE);
+
+	free_page((unsigned long)map->hva);
+	map->hva = NULL;
+}
+
 #ifdef CONFIG_HAVE_KVM_PFNCACHE
 /**
  * kvm_gmem_follow_pfn - the pfn for a cache of one, if the file has it
