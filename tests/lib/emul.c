@@ -29,9 +29,11 @@ static void eoi_handler(struct ex_regs *regs)
 {
 	u32 *word = (u32 *)guest_eoi_word;
 
-	/* As Linux does: KVM's bit set means that clearing it is enough. */
-	if (word && *word & 1) {
-		WRITE_ONCE(*word, 0);
+	/*
+	 * As Linux does: KVM's bit set means that clearing it is enough. At once,
+	 * since KVM takes the bit back when the guest exits.
+	 */
+	if (word && __sync_fetch_and_and(word, ~1U) & 1) {
 		guest_count.pv_eois++;
 	} else {
 		x2apic_write_reg(APIC_EOI, 0);
