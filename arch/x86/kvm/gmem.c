@@ -65,7 +65,9 @@ bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
  * @vcpu: vCPU that loses its processor; the slot in its cache has a guest_memfd
  *
  * If nobody can say just now where the memory is, nothing is written: the guest
- * then takes the vCPU for running, as it does without steal time.
+ * then takes the vCPU for running, as it does without steal time. That is always
+ * so where mmu_lock sleeps: letting go of it may wake up somebody, for which the
+ * run queue is locked.
  *
  * Context: under the lock of the run queue, interrupts off; srcu held.
  */
@@ -75,7 +77,8 @@ void kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
 	struct kvm_gmem_window win;
 	struct kvm_steal_time *st;
 
-	if (kvm_gmem_open(vcpu->kvm, ghc->memslot, gpa_to_gfn(ghc->gpa),
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
+	    kvm_gmem_open(vcpu->kvm, ghc->memslot, gpa_to_gfn(ghc->gpa),
 			  KVM_GMEM_TRYLOCK, &win))
 		return;
 
