@@ -13,6 +13,7 @@
 #define ROUNDS	5
 #define SMALL_FILE	(64ULL << 20)
 #define HUGE_FILE	(1024 * GM_1G)
+#define LOOPS		1000
 
 static void need_icount(void)
 {
@@ -266,6 +267,134 @@ static void attributes_16g(void)
 	gm_vm_free(s.g);
 }
 
+/* One emulated instruction each time, which KVM reads where the guest has it. */
+static u64 cost_fetch(struct gm_emul *s, u64 at)
+{
+	u64 before, cost = ~0ULL;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		before = rdtsc();
+		gm_emul_call(s, at, gm_piece_cpuids, gm_piece_cpuids_end, LOOPS, 0);
+		cost = min_t(u64, cost, rdtsc() - before);
+	}
+	return cost / LOOPS;
+}
+
+/* KVM reads memory of a file: at most 150 instructions more than at an address. */
+static void cost_read(unsigned int kind)
+{
+	u64 ours, host;
+	struct gm_emul s;
+
+	need_icount();
+	gm_emul_open(&s, kind, GM_SRC_THP_2M);
+	ours = cost_fetch(&s, GM_GPA + 16 * GM_PAGE);
+	host = cost_fetch(&s, (u64)gm_piece_cpuids);
+	gm_emul_close(&s);
+	gm_note("%lu instructions, %lu at userspace_addr", (unsigned long)ours,
+		(unsigned long)host);
+	gm_assert_le(ours, host + 150);
+}
+
+static void read_private(void)
+{
+	cost_read(GM_PRIVATE);
+}
+
+static void read_ordinary(void)
+{
+	cost_read(GM_ORDINARY);
+}
+
+static u64 cost_translate(struct kvm_vcpu *vcpu, u64 linear, u64 physical)
+{
+	u64 before, to = 0, cost = ~0ULL;
+	int i, n;
+
+	for (i = 0; i < ROUNDS; i++) {
+		before = rdtsc();
+		for (n = 0; n < LOOPS; n++)
+			to = gm_translate(vcpu, linear);
+		cost = min_t(u64, cost, rdtsc() - before);
+	}
+	gm_assert_eq(to, physical);
+	return cost / LOOPS;
+}
+
+/* The same without paging is what asking costs. */
+static u64 cost_walk(struct kvm_vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+	u64 cost;
+
+	gm_use_tables(vcpu);
+	cost = cost_translate(vcpu, 0x10, GM_GPA + 4 * GM_PAGE + 0x10);
+	vcpu_sregs_get(vcpu, &sregs);
+	sregs.cr0 &= ~X86_CR0_PG;
+	sregs.efer &= ~(EFER_LMA | EFER_LME);
+	sregs.cs.l = 0;
+	vcpu_sregs_set(vcpu, &sregs);
+	return cost - cost_translate(vcpu, GM_GPA, GM_GPA);
+}
+
+static u64 walk_ours(unsigned int source)
+{
+	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
+	struct gm_file f = gm_create_from(g->vm, &gm_sources[source], GM_2M, GM_SHARED);
+	void *mem = gm_mmap(&f, 0, GM_2M);
+	u64 cost;
+
+	gm_write_tables(mem, GM_GPA + 4 * GM_PAGE);
+	gm_slot(g, &f, GM_GPA, GM_2M, 0, NULL);
+	cost = cost_walk(g->vcpu[0]);
+	gm_assert_ok(munmap(mem, GM_2M));
+	gm_close(&f);
+	gm_vm_free(g);
+	return cost;
+}
+
+static u64 walk_hugetlb(void)
+{
+	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
+	void *mem = mmap(NULL, GM_2M, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
+	u64 cost;
+
+	gm_assert(mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	gm_write_tables(mem, GM_GPA + 4 * GM_PAGE);
+	vm_set_user_memory_region(g->vm, g->next_slot++, 0, GM_GPA, GM_2M, mem);
+	cost = cost_walk(g->vcpu[0]);
+	gm_vm_free(g);
+	gm_assert_ok(munmap(mem, GM_2M));
+	return cost;
+}
+
+/* A walk through tables in one block: at most 1.5 times that of an ordinary VM. */
+static void walk(unsigned int source)
+{
+	u64 ours, hugetlb;
+
+	need_icount();
+	need_pool_2m(2 * GM_2M);
+	ours = walk_ours(source);
+	hugetlb = walk_hugetlb();
+	gm_note("%lu instructions, %lu in hugetlb", (unsigned long)ours,
+		(unsigned long)hugetlb);
+	gm_assert_le(2 * ours, 3 * hugetlb);
+	gm_pool_resize(GM_2M, 0);
+}
+
+static void walk_hugepage_2m(void)
+{
+	walk(GM_SRC_THP_2M);
+}
+
+static void walk_hugetlb_2m(void)
+{
+	walk(GM_SRC_HTLB_2M);
+}
+
 static const struct gm_case cases[] = {
 	{ "touch_hugepage_2m", touch_hugepage_2m },
 	{ "touch_hugetlb_2m", touch_hugetlb_2m },
@@ -278,6 +407,10 @@ static const struct gm_case cases[] = {
 	{ "range_hugepage_2m", range_hugepage_2m },
 	{ "range_hugetlb_1g", range_hugetlb_1g },
 	{ "attributes_16g", attributes_16g },
+	{ "read_private", read_private },
+	{ "read_ordinary", read_ordinary },
+	{ "walk_hugepage_2m", walk_hugepage_2m },
+	{ "walk_hugetlb_2m", walk_hugetlb_2m },
 };
 
 int main(int argc, char **argv)

@@ -177,6 +177,8 @@ static void poison(unsigned int kind, unsigned int source, u64 bad)
 	gm_emul_close(&s);
 }
 
+#define ROUNDS	30000
+
 /* The tables change hands, or vanish, while KVM walks them. */
 struct racer {
 	struct gm_file *f;
@@ -190,7 +192,8 @@ static void *racer(void *arg)
 {
 	struct racer *r = arg;
 
-	while (!READ_ONCE(r->stop)) {
+	/* An end, since walks that are started over and over need not have one. */
+	while (!READ_ONCE(r->stop) && r->rounds < ROUNDS) {
 		if (r->punch) {
 			gm_assert_ok(gm_punch(r->f, r->off, GM_PAGE));
 		} else {
@@ -241,6 +244,64 @@ static void race(unsigned int kind, unsigned int source, bool punch)
 	gm_note("%u translations, %u faults, %u rounds beside them", good, faults, r.rounds);
 	gm_assert(good, "nothing was translated");
 	gm_emul_close(&s);
+}
+
+/* KVM remembers where it has found the tables last: not for longer than it holds. */
+static void remembered(unsigned int source)
+{
+	const struct gm_source *src = &gm_sources[source];
+	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
+	struct gm_file f, other;
+	char *mem, *others;
+	u32 slot;
+
+	gm_need_source(src, 2 * GM_2M);
+	f = gm_create_from(g->vm, src, GM_2M, GM_SHARED);
+	other = gm_create_from(g->vm, src, GM_2M, GM_SHARED);
+	mem = gm_mmap(&f, 0, GM_2M);
+	others = gm_mmap(&other, 0, GM_2M);
+	gm_write_tables((u64 *)mem, DATA(0));
+	gm_write_tables((u64 *)others, DATA(1));
+	slot = gm_slot(g, &f, GM_GPA, GM_2M, 0, NULL);
+	gm_use_tables(g->vcpu[0]);
+	gm_assert_eq(gm_translate(g->vcpu[0], 8), DATA(0) + 8);
+
+	/* The block is gone, and with it what it held. */
+	gm_assert_ok(gm_punch(&f, 0, f.size));
+	gm_assert_eq(gm_translate(g->vcpu[0], 8), ~0ULL);
+	gm_write_tables((u64 *)mem, DATA(2));
+	gm_assert_eq(gm_translate(g->vcpu[0], 8), DATA(2) + 8);
+
+	/* The slot is another one. */
+	vm_set_user_memory_region2(g->vm, slot, 0, 0, 0, NULL, 0, 0);
+	gm_assert_eq(gm_translate(g->vcpu[0], 8), ~0ULL);
+	slot = gm_slot(g, &other, GM_GPA, GM_2M, 0, NULL);
+	gm_assert_eq(gm_translate(g->vcpu[0], 8), DATA(1) + 8);
+	gm_assert_eq(gm_translate(g->vcpu[0], 8), DATA(1) + 8);
+
+	/* The file is closed. */
+	gm_assert_ok(munmap(others, GM_2M));
+	gm_close(&other);
+	gm_assert_eq(gm_translate(g->vcpu[0], 8), ~0ULL);
+
+	gm_assert_ok(munmap(mem, GM_2M));
+	gm_close(&f);
+	gm_vm_free(g);
+}
+
+static void remembered_4k(void)
+{
+	remembered(GM_SRC_4K);
+}
+
+static void remembered_2m(void)
+{
+	remembered(GM_SRC_THP_2M);
+}
+
+static void remembered_hugetlb_2m(void)
+{
+	remembered(GM_SRC_HTLB_2M);
 }
 
 static void bits_private(void)
@@ -394,6 +455,9 @@ static void race_punch_ordinary_2m(void)
 }
 
 static const struct gm_case cases[] = {
+	{ .name = "remembered_4k", .fn = remembered_4k },
+	{ .name = "remembered_2m", .fn = remembered_2m },
+	{ .name = "remembered_hugetlb_2m", .fn = remembered_hugetlb_2m },
 	{ .name = "bits_private", .fn = bits_private },
 	{ .name = "bits_tracked", .fn = bits_tracked },
 	{ .name = "bits_second", .fn = bits_second },

@@ -167,7 +167,8 @@ int gmem_get_pfn(struct inode *inode, struct gmem_view *view, pgoff_t index,
 		 struct gmem_pfn *out);
 int gmem_get_pfn_locked(struct inode *inode, struct gmem_view *view,
 			pgoff_t index, struct gmem_pfn *out);
-int gmem_peek_pfn(struct inode *inode, pgoff_t index, unsigned long *pfn);
+int gmem_peek_pfn(struct inode *inode, pgoff_t index, unsigned long *pfn,
+		  unsigned int *order);
 bool gmem_is_private(struct inode *inode, pgoff_t index);
 bool gmem_can_mmap(struct inode *inode);
 bool gmem_tracks(struct inode *inode);

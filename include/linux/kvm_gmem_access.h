@@ -2,12 +2,12 @@
 /*
  * KVM's own reads and writes of guest memory that belongs to a guest_memfd
  *
- * Included by kvm_host.h. The locks are explained in virt/kvm/gmem_access.c.
+ * Included by kvm_host.h, for struct kvm_vcpu. The locks are explained in virt/kvm/gmem_access.c.
  */
 #ifndef _LINUX_KVM_GMEM_ACCESS_H
 #define _LINUX_KVM_GMEM_ACCESS_H
 
-#include <linux/types.h>
+#include <linux/kvm_types.h>
 
 struct file;
 struct gmem_pfn;
@@ -39,6 +39,25 @@ struct kvm_gmem_window {
 	void *addr;
 	struct kvm *kvm;
 	struct file *file;
+};
+
+/**
+ * struct kvm_gmem_warm - where a vCPU has found memory of a file last
+ * @gfn: the first of a run that lies in one piece
+ * @nr: pages of the run, 0 if nothing was found yet
+ * @pfn: of the first page
+ * @generation: of the memslots
+ * @mmu_seq: mmu_invalidate_seq at the time
+ *
+ * Used and changed by the thread that has the vCPU loaded, with mmu_lock held in
+ * either mode.
+ */
+struct kvm_gmem_warm {
+	gfn_t gfn;
+	unsigned long nr;
+	unsigned long pfn;
+	u64 generation;
+	unsigned long mmu_seq;
 };
 
 #ifdef CONFIG_KVM_GUEST_MEMFD

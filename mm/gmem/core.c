@@ -228,6 +228,7 @@ EXPORT_SYMBOL_FOR_MODULES(gmem_get_pfn, "kvm");
  * @inode: inode of gmem
  * @index: in pages, within the file
  * @pfn: result
+ * @order: result: the memory around it that is there as well, and in one piece
  *
  * For a consumer that wants to touch the memory itself and may not sleep. No
  * reference is taken and no lock: the consumer holds the lock that its prepare()
@@ -238,7 +239,8 @@ EXPORT_SYMBOL_FOR_MODULES(gmem_get_pfn, "kvm");
  * Context: any.
  * Return: 0; -ENOENT if there is no memory yet; -EHWPOISON.
  */
-int gmem_peek_pfn(struct inode *inode, pgoff_t index, unsigned long *pfn)
+int gmem_peek_pfn(struct inode *inode, pgoff_t index, unsigned long *pfn,
+		  unsigned int *order)
 {
 	struct gmem_backing b;
 
@@ -248,6 +250,7 @@ int gmem_peek_pfn(struct inode *inode, pgoff_t index, unsigned long *pfn)
 		return -EHWPOISON;
 
 	*pfn = page_to_pfn(b.page);
+	*order = gmem_clean_order(&b, index);
 	return 0;
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_peek_pfn, "kvm");

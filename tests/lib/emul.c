@@ -284,3 +284,30 @@ void gm_emul_each(void (*fn)(unsigned int kind, unsigned int source), unsigned i
 		fn(kind, i);
 	}
 }
+
+void gm_write_tables(u64 *mem, u64 gpa)
+{
+	const u64 flags = BIT(0) | BIT(1) | BIT(5) | BIT(6);
+	u64 level;
+
+	for (level = 0; level < 3; level++)
+		mem[level * GM_PAGE / 8] = (GM_GPA + (level + 1) * GM_PAGE) | flags;
+	mem[level * GM_PAGE / 8] = gpa | flags;
+}
+
+void gm_use_tables(struct kvm_vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+
+	vcpu_sregs_get(vcpu, &sregs);
+	sregs.cr3 = GM_GPA;
+	vcpu_sregs_set(vcpu, &sregs);
+}
+
+u64 gm_translate(struct kvm_vcpu *vcpu, u64 linear)
+{
+	struct kvm_translation t = { .linear_address = linear };
+
+	vcpu_ioctl(vcpu, KVM_TRANSLATE, &t);
+	return t.valid ? t.physical_address : ~0ULL;
+}

@@ -452,6 +452,11 @@ u64 gm_emul_call(struct gm_emul *s, u64 at, const char *code, const char *end,
 #define gm_emul_movs(s, at, dst, src)	\
 	gm_emul_call(s, at, gm_piece_movs, gm_piece_movs_end, dst, src)
 /* With blocks of each size that there is memory for. */
+/* Tables of four levels from GM_GPA on, a page each, and who walks them is KVM. */
+void gm_write_tables(u64 *mem, u64 gpa);	/* where they map the first page to */
+void gm_use_tables(struct kvm_vcpu *vcpu);
+u64 gm_translate(struct kvm_vcpu *vcpu, u64 linear);	/* ~0 if it is not mapped */
+
 void gm_emul_each(void (*fn)(unsigned int kind, unsigned int source), unsigned int kind);
 
 /* cost.c: instructions, where they are counted */

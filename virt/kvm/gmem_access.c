@@ -55,10 +55,68 @@ static int kvm_gmem_check(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t g
 	return readable ? 0 : -EACCES;
 }
 
-/* A window under mmu_lock, which the caller holds, on memory that is there. */
-static int kvm_gmem_open_present(struct kvm *kvm, struct kvm_memory_slot *slot,
-				 gfn_t gfn, struct kvm_gmem_window *win)
+/*
+ * Once more where a vCPU has found memory last: under mmu_lock, if the memslots
+ * are the same and nothing was taken away since. NULL if not, and for those who
+ * access a vCPU's memory on behalf of another one.
+ */
+static __always_inline void *kvm_gmem_begin_warm(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
+	const struct kvm_gmem_warm *warm = &vcpu->gmem_warm;
+	unsigned long offset = gfn - warm->gfn;
+	struct kvm *kvm = vcpu->kvm;
+
+	if (offset >= warm->nr || kvm_get_running_vcpu() != vcpu)
+		return NULL;
+
+	read_lock(&kvm->mmu_lock);
+	if (likely(warm->mmu_seq == kvm->mmu_invalidate_seq &&
+		   !kvm->mmu_invalidate_in_progress &&
+		   warm->generation == kvm_vcpu_memslots(vcpu)->generation))
+		return kmap_local_pfn(warm->pfn +
+				      array_index_nospec(offset, warm->nr));
+	read_unlock(&kvm->mmu_lock);
+
+	return NULL;
+}
+
+static __always_inline void kvm_gmem_end_warm(struct kvm_vcpu *vcpu, void *addr)
+{
+	kunmap_local(addr);
+	read_unlock(&vcpu->kvm->mmu_lock);
+}
+
+/* Only where no attribute, which is each page's, has a say. */
+static void kvm_gmem_warm_up(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			     gfn_t gfn, unsigned long pfn, unsigned int order)
+{
+	struct kvm_memslots *slots = kvm_vcpu_memslots(vcpu);
+	pgoff_t index = kvm_gmem_index(slot, gfn);
+	pgoff_t start = max(round_down(index, 1UL << order), slot->gmem.pgoff);
+	pgoff_t end = min(round_down(index, 1UL << order) + (1UL << order),
+			  slot->gmem.pgoff + slot->npages);
+
+	/* The memslots may be newer than the slot. */
+	if (kvm_get_running_vcpu() != vcpu || vcpu->kvm->mmu_invalidate_in_progress ||
+	    !kvm_memslot_is_gmem_only(slot) || !kvm_arch_gmem_readable(vcpu->kvm) ||
+	    __gfn_to_memslot(slots, gfn) != slot)
+		return;
+
+	vcpu->gmem_warm = (struct kvm_gmem_warm) {
+		.gfn		= gfn - (index - start),
+		.nr		= end - start,
+		.pfn		= pfn - (index - start),
+		.generation	= slots->generation,
+		.mmu_seq	= vcpu->kvm->mmu_invalidate_seq,
+	};
+}
+
+/* A window under mmu_lock, which the caller holds, on memory that is there. */
+static int kvm_gmem_open_present(struct kvm *kvm, struct kvm_vcpu *vcpu,
+				 struct kvm_memory_slot *slot, gfn_t gfn,
+				 struct kvm_gmem_window *win)
+{
+	unsigned int order;
 	unsigned long pfn;
 	struct file *file;
 	int r;
@@ -75,10 +133,12 @@ static int kvm_gmem_open_present(struct kvm *kvm, struct kvm_memory_slot *slot,
 	if (!file)
 		return -EFAULT;
 
-	r = gmem_peek_pfn(file_inode(file), kvm_gmem_index(slot, gfn), &pfn);
+	r = gmem_peek_pfn(file_inode(file), kvm_gmem_index(slot, gfn), &pfn, &order);
 	if (r)
 		return r;
 
+	if (vcpu)
+		kvm_gmem_warm_up(vcpu, slot, gfn, pfn, order);
 	win->addr = kmap_local_pfn(pfn);
 	return 0;
 }
@@ -109,6 +169,43 @@ static int kvm_gmem_open_absent(struct kvm *kvm, struct kvm_memory_slot *slot,
 	return r ?: -EAGAIN;
 }
 
+/* As kvm_gmem_open(), by a vCPU or, if it is NULL, by nobody. */
+static int __kvm_gmem_open(struct kvm *kvm, struct kvm_vcpu *vcpu,
+			   struct kvm_memory_slot *slot, gfn_t gfn,
+			   enum kvm_gmem_mode mode, struct kvm_gmem_window *win)
+{
+	int r;
+
+	win->kvm = NULL;
+	win->file = NULL;
+
+	if (mode == KVM_GMEM_MMU_LOCKED)
+		return kvm_gmem_open_present(kvm, vcpu, slot, gfn, win);
+
+	for (;;) {
+		if (mode == KVM_GMEM_SLEEP) {
+			might_sleep();
+			read_lock(&kvm->mmu_lock);
+		} else if (!read_trylock(&kvm->mmu_lock)) {
+			return -EAGAIN;
+		}
+		r = kvm_gmem_open_present(kvm, vcpu, slot, gfn, win);
+		if (!r) {
+			win->kvm = kvm;
+			return 0;
+		}
+		read_unlock(&kvm->mmu_lock);
+		if (mode != KVM_GMEM_SLEEP || (r != -EAGAIN && r != -ENOENT))
+			return r;
+
+		r = kvm_gmem_open_absent(kvm, slot, gfn, win);
+		if (r != -EAGAIN)
+			return r;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+}
 /**
  * kvm_gmem_open - open a window on a page of guest memory
  * @kvm: the VM
@@ -128,37 +225,7 @@ static int kvm_gmem_open_absent(struct kvm *kvm, struct kvm_memory_slot *slot,
 int kvm_gmem_open(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		  enum kvm_gmem_mode mode, struct kvm_gmem_window *win)
 {
-	int r;
-
-	win->kvm = NULL;
-	win->file = NULL;
-
-	if (mode == KVM_GMEM_MMU_LOCKED)
-		return kvm_gmem_open_present(kvm, slot, gfn, win);
-
-	for (;;) {
-		if (mode == KVM_GMEM_SLEEP) {
-			might_sleep();
-			read_lock(&kvm->mmu_lock);
-		} else if (!read_trylock(&kvm->mmu_lock)) {
-			return -EAGAIN;
-		}
-		r = kvm_gmem_open_present(kvm, slot, gfn, win);
-		if (!r) {
-			win->kvm = kvm;
-			return 0;
-		}
-		read_unlock(&kvm->mmu_lock);
-		if (mode != KVM_GMEM_SLEEP || (r != -EAGAIN && r != -ENOENT))
-			return r;
-
-		r = kvm_gmem_open_absent(kvm, slot, gfn, win);
-		if (r != -EAGAIN)
-			return r;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-	}
+	return __kvm_gmem_open(kvm, NULL, slot, gfn, mode, win);
 }
 EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_gmem_open);
 
@@ -178,11 +245,40 @@ void kvm_gmem_close(struct kvm_gmem_window *win)
 }
 EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_gmem_close);
 
-static int kvm_gmem_copy_out(const struct kvm_gmem_window *win, void *data,
-			     int offset, int len)
+static int kvm_gmem_copy_out(void *data, const void *addr, int len)
 {
 	/* Memory that fails right now costs the access, not the host. */
-	return copy_mc_to_kernel(data, win->addr + offset, len) ? -EHWPOISON : 0;
+	return copy_mc_to_kernel(data, addr, len) ? -EHWPOISON : 0;
+}
+
+static int __kvm_gmem_read(struct kvm *kvm, struct kvm_vcpu *vcpu,
+			   struct kvm_memory_slot *slot, gfn_t gfn,
+			   void *data, int offset, int len)
+{
+	struct kvm_gmem_window win;
+	unsigned long hva;
+	int r;
+
+	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
+		return -EFAULT;
+
+	do {
+		r = __kvm_gmem_open(kvm, vcpu, slot, gfn, KVM_GMEM_SLEEP, &win);
+		if (!r) {
+			r = kvm_gmem_copy_out(data, win.addr + offset, len);
+			kvm_gmem_close(&win);
+			return r;
+		}
+		if (r != -ENXIO)
+			return r;
+
+		hva = gfn_to_hva_memslot(slot, gfn);
+		r = __copy_from_user(data, (void __user *)hva + offset, len);
+		/* What became private meanwhile is stale there. */
+		smp_rmb();
+	} while (kvm_mem_is_private(kvm, gfn));
+
+	return r ? -EFAULT : 0;
 }
 
 /**
@@ -200,30 +296,7 @@ static int kvm_gmem_copy_out(const struct kvm_gmem_window *win, void *data,
 int kvm_gmem_read(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		  void *data, int offset, int len)
 {
-	struct kvm_gmem_window win;
-	unsigned long hva;
-	int r;
-
-	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
-		return -EFAULT;
-
-	do {
-		r = kvm_gmem_open(kvm, slot, gfn, KVM_GMEM_SLEEP, &win);
-		if (!r) {
-			r = kvm_gmem_copy_out(&win, data, offset, len);
-			kvm_gmem_close(&win);
-			return r;
-		}
-		if (r != -ENXIO)
-			return r;
-
-		hva = gfn_to_hva_memslot(slot, gfn);
-		r = __copy_from_user(data, (void __user *)hva + offset, len);
-		/* What became private meanwhile is stale there. */
-		smp_rmb();
-	} while (kvm_mem_is_private(kvm, gfn));
-
-	return r ? -EFAULT : 0;
+	return __kvm_gmem_read(kvm, NULL, slot, gfn, data, offset, len);
 }
 
 /**
@@ -250,7 +323,7 @@ int kvm_gmem_read_locked(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 	r = kvm_gmem_open(kvm, slot, gfn, KVM_GMEM_MMU_LOCKED, &win);
 	if (!r) {
-		r = kvm_gmem_copy_out(&win, data, offset, len);
+		r = kvm_gmem_copy_out(data, win.addr + offset, len);
 		kvm_gmem_close(&win);
 		return r;
 	}
@@ -261,6 +334,36 @@ int kvm_gmem_read_locked(struct kvm *kvm, struct kvm_memory_slot *slot,
 	pagefault_disable();
 	r = __copy_from_user_inatomic(data, (void __user *)hva + offset, len);
 	pagefault_enable();
+
+	return r ? -EFAULT : 0;
+}
+
+static int __kvm_gmem_write(struct kvm *kvm, struct kvm_vcpu *vcpu,
+			    struct kvm_memory_slot *slot, gfn_t gfn,
+			    const void *data, int offset, int len)
+{
+	struct kvm_gmem_window win;
+	unsigned long hva;
+	int r;
+
+	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
+		return -EFAULT;
+
+	do {
+		r = __kvm_gmem_open(kvm, vcpu, slot, gfn, KVM_GMEM_SLEEP, &win);
+		if (!r) {
+			memcpy(win.addr + offset, data, len);
+			kvm_gmem_close(&win);
+			return 0;
+		}
+		if (r != -ENXIO)
+			return r;
+
+		hva = gfn_to_hva_memslot(slot, gfn);
+		r = __copy_to_user((void __user *)hva + offset, data, len);
+		/* Nobody reads it there any more once it is private. */
+		smp_mb();
+	} while (kvm_mem_is_private(kvm, gfn));
 
 	return r ? -EFAULT : 0;
 }
@@ -280,30 +383,7 @@ int kvm_gmem_read_locked(struct kvm *kvm, struct kvm_memory_slot *slot,
 int kvm_gmem_write(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		   const void *data, int offset, int len)
 {
-	struct kvm_gmem_window win;
-	unsigned long hva;
-	int r;
-
-	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
-		return -EFAULT;
-
-	do {
-		r = kvm_gmem_open(kvm, slot, gfn, KVM_GMEM_SLEEP, &win);
-		if (!r) {
-			memcpy(win.addr + offset, data, len);
-			kvm_gmem_close(&win);
-			return 0;
-		}
-		if (r != -ENXIO)
-			return r;
-
-		hva = gfn_to_hva_memslot(slot, gfn);
-		r = __copy_to_user((void __user *)hva + offset, data, len);
-		/* Nobody reads it there any more once it is private. */
-		smp_mb();
-	} while (kvm_mem_is_private(kvm, gfn));
-
-	return r ? -EFAULT : 0;
+	return __kvm_gmem_write(kvm, NULL, slot, gfn, data, offset, len);
 }
 
 /*
@@ -334,9 +414,23 @@ static int kvm_vcpu_gmem_result(struct kvm_vcpu *vcpu, gpa_t gpa, int r)
 int kvm_vcpu_gmem_read(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 		       gfn_t gfn, void *data, int offset, int len)
 {
+	void *addr;
+	int r;
+
+	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
+		return -EFAULT;
+
+	addr = kvm_gmem_begin_warm(vcpu, gfn);
+	if (addr) {
+		r = kvm_gmem_copy_out(data, addr + offset, len);
+		kvm_gmem_end_warm(vcpu, addr);
+		if (!r)
+			return 0;
+	}
+
 	return kvm_vcpu_gmem_result(vcpu, gfn_to_gpa(gfn),
-				    kvm_gmem_read(vcpu->kvm, slot, gfn, data,
-						  offset, len));
+				    __kvm_gmem_read(vcpu->kvm, vcpu, slot, gfn,
+						    data, offset, len));
 }
 
 /**
@@ -354,9 +448,29 @@ int kvm_vcpu_gmem_read(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 int kvm_vcpu_gmem_write(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			gfn_t gfn, const void *data, int offset, int len)
 {
+	void *addr;
+
+	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
+		return -EFAULT;
+
+	addr = kvm_gmem_begin_warm(vcpu, gfn);
+	if (addr) {
+		memcpy(addr + offset, data, len);
+		kvm_gmem_end_warm(vcpu, addr);
+		return 0;
+	}
+
 	return kvm_vcpu_gmem_result(vcpu, gfn_to_gpa(gfn),
-				    kvm_gmem_write(vcpu->kvm, slot, gfn, data,
-						   offset, len));
+				    __kvm_gmem_write(vcpu->kvm, vcpu, slot, gfn,
+						     data, offset, len));
+}
+
+static void kvm_gmem_copy_pte(void *pte, const void *addr, int size)
+{
+	if (size == 4)
+		*(u32 *)pte = READ_ONCE(*(u32 *)addr);
+	else
+		*(u64 *)pte = READ_ONCE(*(u64 *)addr);
 }
 
 static int kvm_gmem_read_user_pte(unsigned long hva, void *pte, int size)
@@ -366,22 +480,17 @@ static int kvm_gmem_read_user_pte(unsigned long hva, void *pte, int size)
 	return get_user(*(u64 *)pte, (u64 __user *)hva);
 }
 
-static int kvm_gmem_read_pte(struct kvm *kvm, struct kvm_memory_slot *slot,
+static int kvm_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			     gpa_t gpa, void *pte, int size)
 {
 	gfn_t gfn = gpa_to_gfn(gpa);
 	struct kvm_gmem_window win;
-	void *ptep;
 	int r;
 
 	do {
-		r = kvm_gmem_open(kvm, slot, gfn, KVM_GMEM_SLEEP, &win);
+		r = __kvm_gmem_open(vcpu->kvm, vcpu, slot, gfn, KVM_GMEM_SLEEP, &win);
 		if (!r) {
-			ptep = win.addr + offset_in_page(gpa);
-			if (size == 4)
-				*(u32 *)pte = READ_ONCE(*(u32 *)ptep);
-			else
-				*(u64 *)pte = READ_ONCE(*(u64 *)ptep);
+			kvm_gmem_copy_pte(pte, win.addr + offset_in_page(gpa), size);
 			kvm_gmem_close(&win);
 			return 0;
 		}
@@ -392,7 +501,7 @@ static int kvm_gmem_read_pte(struct kvm *kvm, struct kvm_memory_slot *slot,
 					   offset_in_page(gpa), pte, size);
 		/* What became private meanwhile is stale there. */
 		smp_rmb();
-	} while (kvm_mem_is_private(kvm, gfn));
+	} while (kvm_mem_is_private(vcpu->kvm, gfn));
 
 	return r;
 }
@@ -411,9 +520,16 @@ static int kvm_gmem_read_pte(struct kvm *kvm, struct kvm_memory_slot *slot,
 int kvm_vcpu_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			   gpa_t gpa, void *pte, int size)
 {
+	void *addr = kvm_gmem_begin_warm(vcpu, gpa_to_gfn(gpa));
+
+	if (addr) {
+		kvm_gmem_copy_pte(pte, addr + offset_in_page(gpa), size);
+		kvm_gmem_end_warm(vcpu, addr);
+		return 0;
+	}
+
 	return kvm_vcpu_gmem_result(vcpu, gpa,
-				    kvm_gmem_read_pte(vcpu->kvm, slot, gpa, pte,
-						      size));
+				    kvm_gmem_read_pte(vcpu, slot, gpa, pte, size));
 }
 
 static int kvm_gmem_cmpxchg_window(void *addr, void *old, const void *new, int size)
@@ -483,7 +599,7 @@ int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
 	if (!kvm_slot_has_gmem(slot))
 		return 1;
 
-	r = kvm_gmem_open(vcpu->kvm, slot, gfn, KVM_GMEM_SLEEP, &win);
+	r = __kvm_gmem_open(vcpu->kvm, vcpu, slot, gfn, KVM_GMEM_SLEEP, &win);
 	if (!r) {
 		r = kvm_gmem_cmpxchg_window(win.addr + offset_in_page(gpa), old,
 					    new, size);
