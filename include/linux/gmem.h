@@ -8,6 +8,7 @@
 #define _LINUX_GMEM_H
 
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mm_types.h>
@@ -108,6 +109,7 @@ struct gmem_owner_ops {
 #define GMEM_HUGETLB		BIT(2)	/* blocks come from a hugetlb pool */
 #define GMEM_HUGEPAGE		BIT(3)	/* blocks come from the buddy allocator */
 #define GMEM_TRACK		BIT(4)	/* pages change between private and shared */
+#define GMEM_NO_DIRECT_MAP	BIT(5)	/* the kernel does not map the memory */
 
 /**
  * struct gmem_create - parameters of gmem_create_file()
@@ -175,6 +177,21 @@ bool gmem_tracks(struct inode *inode);
 int gmem_convert(struct inode *inode, pgoff_t start, pgoff_t end, bool private,
 		 pgoff_t *error_index);
 void gmem_query(struct inode *inode, pgoff_t index, struct gmem_query *q);
+
+#ifdef CONFIG_GMEM_NO_DIRECT_MAP
+void *gmem_map_local(struct inode *inode, unsigned long pfn);
+void gmem_unmap_local(void *addr);
+#else
+static inline void *gmem_map_local(struct inode *inode, unsigned long pfn)
+{
+	return kmap_local_pfn(pfn);
+}
+
+static inline void gmem_unmap_local(void *addr)
+{
+	kunmap_local(addr);
+}
+#endif
 
 long gmem_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 int gmem_mmap(struct file *file, struct vm_area_struct *vma);

@@ -11,6 +11,7 @@
 
 struct file;
 struct gmem_pfn;
+struct inode;
 struct kvm;
 struct kvm_host_map;
 struct kvm_memory_slot;
@@ -45,6 +46,7 @@ struct kvm_gmem_window {
  * struct kvm_gmem_warm - where a vCPU has found memory of a file last
  * @gfn: the first of a run that lies in one piece
  * @nr: pages of the run, 0 if nothing was found yet
+ * @inode: of the file
  * @pfn: of the first page
  * @generation: of the memslots
  * @mmu_seq: mmu_invalidate_seq at the time
@@ -55,6 +57,7 @@ struct kvm_gmem_window {
 struct kvm_gmem_warm {
 	gfn_t gfn;
 	unsigned long nr;
+	struct inode *inode;
 	unsigned long pfn;
 	u64 generation;
 	unsigned long mmu_seq;

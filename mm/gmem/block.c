@@ -145,6 +145,13 @@ static int gmem_zero(struct page *page, unsigned int order)
 	return 0;
 }
 
+/* What was hidden alone comes back without a leaf being split. */
+static void gmem_unhide_page(struct gmem_inode *gi, struct page *page)
+{
+	if (gmem_hides(gi) && !(PageHWPoison(page) && gmem_hardware_failed()))
+		WARN_ON_ONCE(gmem_unhide(page, 1));
+}
+
 static int gmem_store_page(struct gmem_inode *gi, pgoff_t index,
 			   struct page *page)
 {
@@ -204,9 +211,15 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 	if (err)
 		goto err_give;
 
+	if (gmem_hides(gi)) {
+		err = gmem_hide(page, 1);
+		if (err)
+			goto err_give;
+	}
+
 	err = gmem_store_page(gi, index, page);
 	if (err)
-		goto err_give;
+		goto err_unhide;
 
 	gmem_count(gi, GMEM_BLOCKS_4K, 1);
 	inode_add_bytes(&gi->inode, PAGE_SIZE);
@@ -214,15 +227,42 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 	b->page = page;
 	return 0;
 
+err_unhide:
+	gmem_unhide_page(gi, page);
 err_give:
 	gmem_free_page(page, gi->objcg);
 	return err;
+}
+
+/*
+ * Bad memory stays unmapped, as it does elsewhere. That takes smaller leaves; if
+ * there is no memory for them, all of it comes back.
+ */
+static void gmem_unhide_block(struct gmem_block *block)
+{
+	struct page *head = pfn_to_page(block->pfn);
+	unsigned long i, end, nr = gmem_block_pages(block);
+	struct gmem_backing b = { .block = block };
+	int err = 0;
+
+	for (i = 0; i < nr; i = end + 1) {
+		end = block->nr_poison && gmem_hardware_failed() ? i : nr;
+		for (b.page = head + end; end < nr && !gmem_is_poisoned(&b); end++)
+			b.page++;
+		if (end > i)
+			err = err ?: gmem_unhide(head + i, end - i);
+	}
+	if (err)
+		err = gmem_unhide(head, nr);
+	WARN_ON_ONCE(err);
 }
 
 static void gmem_destroy_block(struct gmem_block *block)
 {
 	unsigned long i;
 
+	if (block->hidden)
+		gmem_unhide_block(block);
 	block->source->give(block);
 	for (i = 0; i < gmem_nr_chunks(block->order); i++)
 		kfree(block->chunk[i]);
@@ -294,6 +334,13 @@ static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
 	err = gmem_zero(page, order);
 	if (err)
 		goto err_destroy;
+
+	if (gmem_hides(gi)) {
+		err = gmem_hide(page, 1UL << order);
+		if (err)
+			goto err_destroy;
+		block->hidden = true;
+	}
 
 	err = gmem_register_block(block);
 	if (err)
@@ -618,6 +665,7 @@ void gmem_free_block(struct gmem_block *block)
 
 static void gmem_drop_page(struct gmem_inode *gi, struct page *page)
 {
+	gmem_unhide_page(gi, page);
 	gmem_count(gi, GMEM_BLOCKS_4K, -1);
 	if (PageHWPoison(page))
 		gmem_count(gi, GMEM_POISONED, -1);

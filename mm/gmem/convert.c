@@ -115,15 +115,20 @@ void gmem_end_range(struct gmem_inode *gi, const struct gmem_range *range)
 		view->ops->invalidate_end(view, range);
 }
 
-static void gmem_zero_run(const struct gmem_backing *first, unsigned long nr)
+static void gmem_zero_run(struct gmem_inode *gi, const struct gmem_backing *first,
+			  unsigned long nr)
 {
 	struct gmem_backing b = *first;
 	unsigned long i;
+	void *addr;
 
 	for (i = 0; i < nr; i++) {
 		b.page = pfn_to_page(page_to_pfn(first->page) + i);
-		if (!gmem_is_poisoned(&b))
-			clear_highpage(b.page);
+		if (!gmem_is_poisoned(&b)) {
+			addr = gmem_map_local(&gi->inode, page_to_pfn(b.page));
+			clear_page(addr);
+			gmem_unmap_local(addr);
+		}
 		if (!(i % GMEM_CHUNK_PAGES))
 			cond_resched();
 	}
@@ -142,7 +147,7 @@ static void gmem_discard(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 		if (gi->nr_private && gi->owner->make_shared)
 			gi->owner->make_shared(page_to_pfn(b.page), nr);
 		if (b.block && nr < gmem_block_pages(b.block))
-			gmem_zero_run(&b, nr);
+			gmem_zero_run(gi, &b, nr);
 		index += nr;
 	}
 

@@ -356,6 +356,11 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER);
 	mapping_set_inaccessible(inode->i_mapping);
 
+	if (create->flags & GMEM_NO_DIRECT_MAP) {
+		err = gmem_hide_begin();
+		if (err)
+			return err;
+	}
 	gi->flags = create->flags;
 	gi->abi_flags = create->abi_flags;
 	gi->order = create->order;
@@ -387,7 +392,8 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
  * Context: process context, may sleep.
  * Return: the file, or an ERR_PTR(): -EINVAL if this source or order does not
  * exist, -ENOMEM if memory or a reservation cannot be had, -ENOENT if the
- * consumer's module is going away.
+ * consumer's module is going away, -EBUSY if memory is to leave the direct map
+ * while the machine hibernates.
  */
 struct file *gmem_create_file(const struct gmem_create *create)
 {
@@ -483,6 +489,8 @@ static void gmem_evict_inode(struct inode *inode)
 	gmem_attr_destroy(gi);
 	filemap_invalidate_unlock(inode->i_mapping);
 
+	if (gmem_hides(gi))
+		gmem_hide_end();
 	if (gi->source)
 		gi->source->close(gi);
 	if (gi->owner)

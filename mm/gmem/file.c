@@ -146,6 +146,8 @@ static vm_fault_t gmem_fault_locked(struct gmem_inode *gi, struct vm_fault *vmf)
 	err = gmem_populate(gi, vmf->pgoff, 0, &b);
 	if (!err && gmem_is_poisoned(&b))
 		return VM_FAULT_HWPOISON;
+	if (!err && gmem_hides(gi))
+		return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(b.page));
 	if (!err)
 		err = gmem_publish(gi, vmf->pgoff, &b, 1);
 
@@ -225,6 +227,9 @@ static const struct vm_operations_struct gmem_vm_ops = {
  * userfaultfd nor guard regions can be set up in. mlock() fills it and marks
  * nothing: the memory is never reclaimed anyway.
  *
+ * With %GMEM_NO_DIRECT_MAP page frames are mapped, not pages: nobody gets a
+ * reference, since whoever has one may use the direct map.
+ *
  * Context: mmap_lock held for writing.
  * Return: 0; -ENODEV if the file was not created for it; -EINVAL unless the
  * mapping is shared.
@@ -243,6 +248,8 @@ int gmem_mmap(struct file *file, struct vm_area_struct *vma)
 	 * for a while.
 	 */
 	vm_flags_set(vma, VM_DONTEXPAND);
+	if (gmem_hides(GMEM_I(file_inode(file))))
+		vm_flags_set(vma, VM_PFNMAP | VM_DONTDUMP);
 	vma->vm_ops = &gmem_vm_ops;
 	return 0;
 }

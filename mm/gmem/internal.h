@@ -120,6 +120,12 @@ static inline struct gmem_inode *GMEM_I(struct inode *inode)
 	return container_of(inode, struct gmem_inode, inode);
 }
 
+/* Is the memory of this inode out of the direct map? */
+static inline bool gmem_hides(const struct gmem_inode *gi)
+{
+	return gi->flags & GMEM_NO_DIRECT_MAP;
+}
+
 /**
  * struct gmem_chunk - state of 2 MiB of a block in which pages are or were live
  * @live: pages with a live struct page
@@ -148,6 +154,7 @@ enum gmem_block_state {
  * @order: PMD_ORDER or PUD_ORDER
  * @state: one way, from intact to dissolved
  * @hvo: its vmemmap is optimized
+ * @hidden: it is not in the direct map
  * @nr_live: live pages
  * @nr_poison: poisoned pages
  * @chunk: of each 2 MiB; entries are NULL until needed
@@ -166,6 +173,7 @@ struct gmem_block {
 	u8 order;
 	u8 state;
 	bool hvo;
+	bool hidden;
 	unsigned int nr_live;
 	unsigned int nr_poison;
 	struct list_head orphan;
@@ -378,6 +386,43 @@ static inline bool gmem_vmemmap_is_real(const struct gmem_block *block,
 
 static inline void gmem_vmemmap_restore_compound(struct gmem_block *block)
 {
+}
+#endif
+
+/* poison.c */
+#ifdef CONFIG_MEMORY_FAILURE
+bool gmem_hardware_failed(void);
+#else
+static inline bool gmem_hardware_failed(void)
+{
+	return false;
+}
+#endif
+
+/* direct-map.c */
+#ifdef CONFIG_GMEM_NO_DIRECT_MAP
+int gmem_hide_begin(void);
+void gmem_hide_end(void);
+int gmem_hide(struct page *page, unsigned long nr);
+int gmem_unhide(struct page *page, unsigned long nr);
+#else
+static inline int gmem_hide_begin(void)
+{
+	return -EINVAL;
+}
+
+static inline void gmem_hide_end(void)
+{
+}
+
+static inline int gmem_hide(struct page *page, unsigned long nr)
+{
+	return -EINVAL;
+}
+
+static inline int gmem_unhide(struct page *page, unsigned long nr)
+{
+	return 0;
 }
 #endif
 

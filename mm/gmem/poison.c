@@ -106,6 +106,18 @@ bool gmem_owns_pfn(unsigned long pfn)
 
 #ifdef CONFIG_MEMORY_FAILURE
 
+static bool gmem_hw_failed;
+
+/**
+ * gmem_hardware_failed - is any poison more than a test's?
+ *
+ * From then on nobody can unpoison a page, and architectures unmap what is bad.
+ */
+bool gmem_hardware_failed(void)
+{
+	return READ_ONCE(gmem_hw_failed);
+}
+
 /* A gigabyte on its way from its source is zeroed in less than two seconds. */
 #define GMEM_OWNER_DELAY	(10 * USEC_PER_MSEC)
 #define GMEM_OWNER_RETRIES	200
@@ -322,6 +334,9 @@ int gmem_memory_failure(unsigned long pfn, int mf_flags)
 	struct gmem_inode *gi;
 	pgoff_t index;
 	int err, try;
+
+	if (!(mf_flags & MF_SW_SIMULATED))
+		WRITE_ONCE(gmem_hw_failed, true);
 
 	for (try = 0; try < GMEM_OWNER_RETRIES; try++) {
 		err = gmem_find_owner(pfn, &gi, &index);

@@ -20,7 +20,6 @@
  */
 #include <linux/file.h>
 #include <linux/gmem.h>
-#include <linux/highmem.h>
 #include <linux/kvm_host.h>
 #include <linux/nospec.h>
 #include <linux/pagemap.h>
@@ -73,7 +72,7 @@ static __always_inline void *kvm_gmem_begin_warm(struct kvm_vcpu *vcpu, gfn_t gf
 	if (likely(warm->mmu_seq == kvm->mmu_invalidate_seq &&
 		   !kvm->mmu_invalidate_in_progress &&
 		   warm->generation == kvm_vcpu_memslots(vcpu)->generation))
-		return kmap_local_pfn(warm->pfn +
+		return gmem_map_local(warm->inode, warm->pfn +
 				      array_index_nospec(offset, warm->nr));
 	read_unlock(&kvm->mmu_lock);
 
@@ -82,13 +81,14 @@ static __always_inline void *kvm_gmem_begin_warm(struct kvm_vcpu *vcpu, gfn_t gf
 
 static __always_inline void kvm_gmem_end_warm(struct kvm_vcpu *vcpu, void *addr)
 {
-	kunmap_local(addr);
+	gmem_unmap_local(addr);
 	read_unlock(&vcpu->kvm->mmu_lock);
 }
 
 /* Only where no attribute, which is each page's, has a say. */
 static void kvm_gmem_warm_up(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
-			     gfn_t gfn, unsigned long pfn, unsigned int order)
+			     gfn_t gfn, struct inode *inode, unsigned long pfn,
+			     unsigned int order)
 {
 	struct kvm_memslots *slots = kvm_vcpu_memslots(vcpu);
 	pgoff_t index = kvm_gmem_index(slot, gfn);
@@ -105,6 +105,7 @@ static void kvm_gmem_warm_up(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot
 	vcpu->gmem_warm = (struct kvm_gmem_warm) {
 		.gfn		= gfn - (index - start),
 		.nr		= end - start,
+		.inode		= inode,
 		.pfn		= pfn - (index - start),
 		.generation	= slots->generation,
 		.mmu_seq	= vcpu->kvm->mmu_invalidate_seq,
@@ -138,8 +139,8 @@ static int kvm_gmem_open_present(struct kvm *kvm, struct kvm_vcpu *vcpu,
 		return r;
 
 	if (vcpu)
-		kvm_gmem_warm_up(vcpu, slot, gfn, pfn, order);
-	win->addr = kmap_local_pfn(pfn);
+		kvm_gmem_warm_up(vcpu, slot, gfn, file_inode(file), pfn, order);
+	win->addr = gmem_map_local(file_inode(file), pfn);
 	return 0;
 }
 
@@ -159,7 +160,7 @@ static int kvm_gmem_open_absent(struct kvm *kvm, struct kvm_memory_slot *slot,
 	if (!r)
 		r = kvm_gmem_get_pfn_locked(file, slot, gfn, false, &out);
 	if (!r && kvm_memslot_is_gmem_only(slot)) {
-		win->addr = kmap_local_pfn(out.pfn);
+		win->addr = gmem_map_local(file_inode(file), out.pfn);
 		win->file = file;
 		return 0;
 	}
@@ -235,7 +236,7 @@ EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_gmem_open);
  */
 void kvm_gmem_close(struct kvm_gmem_window *win)
 {
-	kunmap_local(win->addr);
+	gmem_unmap_local(win->addr);
 	if (win->kvm)
 		read_unlock(&win->kvm->mmu_lock);
 	if (win->file) {

@@ -408,6 +408,23 @@ bool __weak kvm_arch_supports_gmem_init_shared(struct kvm *kvm)
 	return true;
 }
 
+/**
+ * kvm_gmem_hide_flags - can memory of a file leave the direct map?
+ * @kvm: the VM, or NULL for any
+ *
+ * Only if the host could read what is private: firmware, and the code that
+ * speaks to it, use the direct map.
+ *
+ * Return: GUEST_MEMFD_FLAG_NO_DIRECT_MAP, or 0.
+ */
+u64 kvm_gmem_hide_flags(struct kvm *kvm)
+{
+	if (!IS_ENABLED(CONFIG_GMEM_NO_DIRECT_MAP) ||
+	    (kvm && !kvm_arch_gmem_readable(kvm)))
+		return 0;
+	return GUEST_MEMFD_FLAG_NO_DIRECT_MAP;
+}
+
 /*
  * What the flags of KVM_CREATE_GUEST_MEMFD mean to mm/gmem. A VM with private
  * memory maps shared pages from a file that the host can map as well; without
@@ -430,6 +447,9 @@ static int kvm_gmem_parse_flags(struct kvm *kvm, u64 flags,
 	if ((flags & GUEST_MEMFD_FLAG_INIT_SHARED) &&
 	    (!kvm_arch_has_private_mem(kvm) || (flags & GUEST_MEMFD_FLAG_MMAP)))
 		create->flags |= GMEM_INIT_SHARED;
+
+	if (flags & GUEST_MEMFD_FLAG_NO_DIRECT_MAP)
+		create->flags |= GMEM_NO_DIRECT_MAP;
 
 	if (!huge)
 		return shift ? -EINVAL : 0;

@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 /* Flags of KVM_CREATE_GUEST_MEMFD, beside those of <linux/kvm.h>. */
+#define GUEST_MEMFD_FLAG_NO_DIRECT_MAP	(1ULL << 2)	/* the kernel does not map it */
 #define GUEST_MEMFD_FLAG_HUGETLB	(1ULL << 32)	/* blocks of a hugetlb pool */
 #define GUEST_MEMFD_FLAG_HUGEPAGE	(1ULL << 33)	/* blocks of the buddy allocator */
 
