@@ -122,11 +122,11 @@ check_checkpatch() {
 
 	# KVM's vendor module puts itself into the file operations as it loads.
 	own_kernel_files | sed "s,^,$TOP/," | grep -v '/uapi/' | checkpatch CONST_STRUCT -f
-	# User space has no BIT(), and the kernel's selftests have the types of
-	# the C library and macros that assert.
+	# User space has no BIT() and no names for attributes, and the kernel's
+	# selftests have the types of the C library and macros that assert.
 	{ own_kernel_files | sed "s,^,$TOP/," | grep '/uapi/' || true
 	  find "$TOP/tests" "$TOP/tools" -name '*.[ch]' 2>/dev/null | LC_ALL=C sort; } |
-		checkpatch BIT_MACRO,PREFER_KERNEL_TYPES,AVOID_EXTERNS,VOLATILE,CONST_STRUCT,NEW_TYPEDEFS,MACRO_ARG_REUSE,MACRO_WITH_FLOW_CONTROL -f
+		checkpatch BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,PREFER_KERNEL_TYPES,AVOID_EXTERNS,VOLATILE,CONST_STRUCT,NEW_TYPEDEFS,MACRO_ARG_REUSE,MACRO_WITH_FLOW_CONTROL -f
 	# DEP-3 headers are no commit message, and what a patch leaves of a line is
 	# aligned as it was.
 	series | grep '\.patch$' | while read -r f; do
