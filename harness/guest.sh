@@ -23,7 +23,8 @@ guest_usage() {
 	  --icount       count instructions: -icount shift=0,sleep=off, one processor
 	  --append TEXT  more kernel command line; may be repeated
 	  --add FILE     put FILE at /t/NAME, with the libraries it loads; repeatable
-	  --pack NAME    bring programs of others: libhugetlbfs (its tests), stress-ng
+	  --pack NAME    bring programs of others: libhugetlbfs (its tests), stress-ng; or
+	                 linux, a kernel and an initrd for vmm, in /usr/lib/linux
 	  --timeout S    give up after S seconds (1800; shell: never)
 
 	Status: CMD's; 70 when the kernel reported a WARNING, BUG, Oops or a sanitizer's

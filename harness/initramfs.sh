@@ -25,6 +25,7 @@ own_tests() {
 	rm -rf "$BUILD/selftests/gmem/gmem"
 	kbuild "$tree/$SELFTESTS" -f "$TOP/harness/tests.mk" OUTPUT="$BUILD/selftests/gmem" \
 		GMEM_TESTS="$TOP/tests" gmem-tests
+	kbuild "$tree/tools/gmem/vmm" OUTPUT="$BUILD/selftests/gmem/gmem" all
 }
 
 test_programs() {

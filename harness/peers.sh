@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# Programs of others that some boots bring along: `exec --pack NAME`.
+# What some boots bring along: programs of others, and a Linux for guests.
+# `exec --pack NAME`.
 
 need initramfs
 
 # shellcheck disable=SC2034 # for exec
-PACKS=(libhugetlbfs stress-ng)
+PACKS=(libhugetlbfs stress-ng linux)
 
 # One version on every Debian: the list of its results belongs to it. What is
 # packaged are tools and library; the tests are in the source package only.
@@ -123,4 +124,33 @@ make_pack_libhugetlbfs() {
 	python_files "$src/tests/run_tests.py" | while read -r file; do
 		install -D -m "$(stat -c %a "$file")" "$file" "$root$file"
 	done
+}
+
+# Linux for the VMM: the kernel that was built, and an initial file system that
+# ends in a shell
+
+pack_needs_linux() {
+	kernel gmem
+	packages busybox-static
+}
+
+pack_id_linux() {
+	hash_of "$BUILD/gmem/arch/x86/boot/bzImage" "$TOP/tests/guest-init" \
+		"$BUILD/selftests/gmem/gmem/gmem-share"
+}
+
+make_pack_linux() {
+	local dest=$1/usr/lib/linux root=$BUILD/initramfs/guest applet
+
+	rm -rf "$root"
+	mkdir -p "$dest" "$root"/{bin,dev,proc,sys,tmp}
+	cp "$BUILD/gmem/arch/x86/boot/bzImage" "$dest"
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	busybox --list | while read -r applet; do
+		[ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
+	done
+	strip --strip-debug -o "$root/bin/gmem-share" "$BUILD/selftests/gmem/gmem/gmem-share"
+	cp "$TOP/tests/guest-init" "$root/init"
+	archive "$root" "$dest/initrd"
+	rm -rf "$root"
 }
