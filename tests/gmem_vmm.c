@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The VMM of tools/gmem/vmm boots Linux: on each kind of memory, with a disk; and
- * says what is wrong when it cannot.
+ * The VMM of tools/gmem/vmm boots Linux: on each kind of memory, with the host
+ * shut out of it, with a disk; and says what is wrong when it cannot.
  */
 #include <dirent.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "gmem_test.h"
 
@@ -212,6 +219,25 @@ static long fdinfo(const struct linux_guest *g, const char *key)
 	return v;
 }
 
+/* Where the VMM has mapped the guest's memory. */
+static u64 gmem_address(const struct linux_guest *g)
+{
+	unsigned long start = 0;
+	char path[64], line[512];
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", g->pid);
+	in = fopen(path, "r");
+	gm_assert(in, "%s: %s", path, strerror(errno));
+	while (!start && fgets(line, sizeof(line), in)) {
+		if (strstr(line, "kvm-gmem"))
+			gm_assert_eq(sscanf(line, "%lx", &start), 1);
+	}
+	fclose(in);
+	gm_assert(start, "the VMM has not mapped its guest_memfd");
+	return start;
+}
+
 struct boot {
 	unsigned int source;	/* GM_SRC_* */
 	const char *kind;	/* option, NULL: private */
@@ -297,6 +323,100 @@ static void boot_shared(unsigned int source, const char *cpus)
 	check_cpus(&g, cpus);
 	check_blocks(&g, &b);
 	gm_assert_eq(fdinfo(&g, "gmem-private"), 0);
+	power_off(&g);
+}
+
+/* A copy of the VMM's descriptor: what this process can do, so can the VMM. */
+static int gmem_fd(const struct linux_guest *g)
+{
+	char path[128];
+	int pidfd, fd;
+
+	gmem_path(g->pid, "fd", path, sizeof(path));
+	pidfd = syscall(SYS_pidfd_open, g->pid, 0);
+	gm_assert(pidfd >= 0, "pidfd_open: %s", strerror(errno));
+	fd = syscall(SYS_pidfd_getfd, pidfd, atoi(strrchr(path, '/') + 1), 0);
+	gm_assert(fd >= 0, "pidfd_getfd: %s", strerror(errno));
+	close(pidfd);
+	return fd;
+}
+
+/* Every way to the guest's memory that a host has ends before it. */
+static void check_hidden(const struct linux_guest *g, u64 size)
+{
+	const u64 address = gmem_address(g), step = size / 64;
+	char path[64], buf[64];
+	struct iovec here = { buf, sizeof(buf) }, there = { .iov_len = sizeof(buf) };
+	int mem, fd = gmem_fd(g), status;
+	char *map;
+	u64 off;
+
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	gm_assert(map != MAP_FAILED, "mmap: %s", strerror(errno));
+	snprintf(path, sizeof(path), "/proc/%d/mem", g->pid);
+	mem = open(path, O_RDONLY);
+	gm_assert(mem >= 0, "%s: %s", path, strerror(errno));
+	gm_assert_ok(ptrace(PTRACE_ATTACH, g->pid, NULL, NULL));
+	gm_assert_eq(waitpid(g->pid, &status, __WALL), g->pid);
+	for (off = 0; off < size; off += step) {
+		gm_assert(gm_sigbus(map + off, false), "offset %#lx was read", (unsigned long)off);
+		there.iov_base = (void *)(address + off);
+		gm_assert_errno(process_vm_readv(g->pid, &here, 1, &there, 1, 0), EFAULT);
+		gm_assert_errno(pread(mem, buf, sizeof(buf), address + off), EIO);
+		gm_assert_errno(ptrace(PTRACE_PEEKDATA, g->pid, address + off, NULL), EIO);
+	}
+	gm_assert_ok(ptrace(PTRACE_DETACH, g->pid, NULL, NULL));
+	close(mem);
+	gm_assert_ok(munmap(map, size));
+	close(fd);
+}
+
+static void boot_private(unsigned int source, const char *cpus)
+{
+	const struct boot b = { .source = source, .cpus = cpus };
+	struct linux_guest g = boot(&b);
+	const u64 size = fdinfo(&g, "gmem-size");
+
+	check_cpus(&g, cpus);
+	check_blocks(&g, &b);
+	gm_assert_eq(fdinfo(&g, "gmem-private"), size);
+	gm_assert_eq(fdinfo(&g, "gmem-shared"), 0);
+	gm_assert_eq(fdinfo(&g, "gmem-live"), 0);
+	check_hidden(&g, size);
+	power_off(&g);
+}
+
+#define PRIVATE(name, source, cpus) \
+	static void private_##name(void) { boot_private(source, cpus); }
+
+PRIVATE(4k, GM_SRC_4K, "1")
+PRIVATE(4k_cpus, GM_SRC_4K, "4")
+PRIVATE(2m, GM_SRC_THP_2M, "1")
+PRIVATE(2m_cpus, GM_SRC_THP_2M, "4")
+PRIVATE(1g, GM_SRC_THP_1G, "1")
+PRIVATE(1g_cpus, GM_SRC_THP_1G, "4")
+PRIVATE(hugetlb_2m, GM_SRC_HTLB_2M, "1")
+PRIVATE(hugetlb_2m_cpus, GM_SRC_HTLB_2M, "4")
+PRIVATE(hugetlb_1g, GM_SRC_HTLB_1G, "1")
+PRIVATE(hugetlb_1g_cpus, GM_SRC_HTLB_1G, "4")
+
+#define HELD	16
+
+/* The guest shares pages of its own, and takes them back. */
+static void private_share(void)
+{
+	const struct boot b = { .source = GM_SRC_THP_2M };
+	struct linux_guest g = boot(&b);
+
+	type(&g, "gmem-share hold 16\n");
+	expect(&g, "shared 16 pages");
+	gm_assert_eq(fdinfo(&g, "gmem-shared"), HELD * GM_PAGE);
+	type(&g, "\n");
+	expect(&g, "took back 16 pages");
+	expect(&g, PROMPT);
+	gm_assert_eq(fdinfo(&g, "gmem-shared"), 0);
+	run(&g, "gmem-share churn 64 500");
+	gm_assert_eq(fdinfo(&g, "gmem-shared"), 0);
 	power_off(&g);
 }
 
@@ -391,6 +511,9 @@ static void use_disk(struct linux_guest *g)
 
 #define DISK	"/tmp/gmem-vmm-disk"
 
+/* Of a queue of 64 entries: descriptors and available ring, used ring. */
+#define RING_PAGES	2
+
 static void disk(const char *kind)
 {
 	const struct boot b = { .source = GM_SRC_THP_2M, .kind = kind, .disk = DISK };
@@ -399,9 +522,16 @@ static void disk(const char *kind)
 	make_disk(DISK, gm_seed);
 	g = boot(&b);
 	use_disk(&g);
+	if (!kind)
+		gm_assert_eq(fdinfo(&g, "gmem-shared"), RING_PAGES * GM_PAGE);
 	power_off(&g);
 	check_disk(DISK, gm_seed);
 	unlink(DISK);
+}
+
+static void disk_private(void)
+{
+	disk(NULL);
 }
 
 static void disk_ordinary(void)
@@ -532,6 +662,18 @@ static void no_memory(void)
 }
 
 static const struct gm_case cases[] = {
+	{ "private_4k", private_4k, 120 },
+	{ "private_4k_cpus", private_4k_cpus, 120 },
+	{ "private_2m", private_2m, 120 },
+	{ "private_2m_cpus", private_2m_cpus, 120 },
+	{ "private_1g", private_1g, 120 },
+	{ "private_1g_cpus", private_1g_cpus, 120 },
+	{ "private_hugetlb_2m", private_hugetlb_2m, 120 },
+	{ "private_hugetlb_2m_cpus", private_hugetlb_2m_cpus, 120 },
+	{ "private_hugetlb_1g", private_hugetlb_1g, 120 },
+	{ "private_hugetlb_1g_cpus", private_hugetlb_1g_cpus, 120 },
+	{ "private_share", private_share, 120 },
+	{ "disk_private", disk_private, 120 },
 	{ "ordinary_4k", ordinary_4k, 120 },
 	{ "ordinary_2m", ordinary_2m, 120 },
 	{ "ordinary_2m_cpus", ordinary_2m_cpus, 120 },
