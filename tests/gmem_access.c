@@ -232,6 +232,11 @@ static void descriptor_ordinary(void)
 	gm_emul_each(descriptor, GM_ORDINARY);
 }
 
+static void descriptor_hidden(void)
+{
+	gm_emul_each(descriptor, GM_HIDDEN);
+}
+
 static void fetch_private(void)
 {
 	gm_emul_each(fetch, GM_PRIVATE);
@@ -250,6 +255,11 @@ static void fetch_second(void)
 static void fetch_ordinary(void)
 {
 	gm_emul_each(fetch, GM_ORDINARY);
+}
+
+static void fetch_hidden(void)
+{
+	gm_emul_each(fetch, GM_HIDDEN);
 }
 
 static void operands_private(void)
@@ -272,6 +282,11 @@ static void operands_ordinary(void)
 	gm_emul_each(operands, GM_ORDINARY);
 }
 
+static void operands_hidden(void)
+{
+	gm_emul_each(operands, GM_HIDDEN);
+}
+
 static void wall_clock_private(void)
 {
 	gm_emul_each(wall_clock, GM_PRIVATE);
@@ -290,6 +305,11 @@ static void wall_clock_second(void)
 static void wall_clock_ordinary(void)
 {
 	gm_emul_each(wall_clock, GM_ORDINARY);
+}
+
+static void wall_clock_hidden(void)
+{
+	gm_emul_each(wall_clock, GM_HIDDEN);
 }
 
 static void pv_eoi_private(void)
@@ -312,6 +332,11 @@ static void pv_eoi_ordinary(void)
 	gm_emul_each(pv_eoi, GM_ORDINARY);
 }
 
+static void pv_eoi_hidden(void)
+{
+	gm_emul_each(pv_eoi, GM_HIDDEN);
+}
+
 static void vanish_private(void)
 {
 	gm_emul_each(vanish, GM_PRIVATE);
@@ -325,6 +350,11 @@ static void vanish_second(void)
 static void vanish_ordinary(void)
 {
 	gm_emul_each(vanish, GM_ORDINARY);
+}
+
+static void vanish_hidden(void)
+{
+	gm_emul_each(vanish, GM_HIDDEN);
 }
 
 static void two_slots_private(void)
@@ -342,6 +372,11 @@ static void two_slots_ordinary(void)
 	gm_emul_each(two_slots, GM_ORDINARY);
 }
 
+static void two_slots_hidden(void)
+{
+	gm_emul_each(two_slots, GM_HIDDEN);
+}
+
 static void file_closed_private(void)
 {
 	gm_emul_each(file_closed, GM_PRIVATE);
@@ -357,36 +392,49 @@ static void file_closed_ordinary(void)
 	gm_emul_each(file_closed, GM_ORDINARY);
 }
 
+static void file_closed_hidden(void)
+{
+	gm_emul_each(file_closed, GM_HIDDEN);
+}
+
 static const struct gm_case cases[] = {
 	{ "fetch_private", fetch_private },
 	{ "fetch_tracked", fetch_tracked },
 	{ "fetch_second", fetch_second },
 	{ "fetch_ordinary", fetch_ordinary },
+	{ "fetch_hidden", fetch_hidden },
 	{ "operands_private", operands_private },
 	{ "operands_tracked", operands_tracked },
 	{ "operands_second", operands_second },
 	{ "operands_ordinary", operands_ordinary },
+	{ "operands_hidden", operands_hidden },
 	{ "descriptor_private", descriptor_private },
 	{ "descriptor_tracked", descriptor_tracked },
 	{ "descriptor_second", descriptor_second },
 	{ "descriptor_ordinary", descriptor_ordinary },
+	{ "descriptor_hidden", descriptor_hidden },
 	{ "wall_clock_private", wall_clock_private },
 	{ "wall_clock_tracked", wall_clock_tracked },
 	{ "wall_clock_second", wall_clock_second },
 	{ "wall_clock_ordinary", wall_clock_ordinary },
+	{ "wall_clock_hidden", wall_clock_hidden },
 	{ "pv_eoi_private", pv_eoi_private },
 	{ "pv_eoi_tracked", pv_eoi_tracked },
 	{ "pv_eoi_second", pv_eoi_second },
 	{ "pv_eoi_ordinary", pv_eoi_ordinary },
+	{ "pv_eoi_hidden", pv_eoi_hidden },
 	{ "vanish_private", vanish_private },
 	{ "vanish_second", vanish_second },
 	{ "vanish_ordinary", vanish_ordinary },
+	{ "vanish_hidden", vanish_hidden },
 	{ "two_slots_private", two_slots_private },
 	{ "two_slots_second", two_slots_second },
 	{ "two_slots_ordinary", two_slots_ordinary },
+	{ "two_slots_hidden", two_slots_hidden },
 	{ "file_closed_private", file_closed_private },
 	{ "file_closed_second", file_closed_second },
 	{ "file_closed_ordinary", file_closed_ordinary },
+	{ "file_closed_hidden", file_closed_hidden },
 };
 
 int main(int argc, char **argv)

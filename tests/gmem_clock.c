@@ -221,6 +221,11 @@ static void punched_ordinary(void)
 	gm_emul_each(punched, GM_ORDINARY);
 }
 
+static void punched_hidden(void)
+{
+	gm_emul_each(punched, GM_HIDDEN);
+}
+
 static void converted_private(void)
 {
 	gm_emul_each(converted, GM_PRIVATE);
@@ -229,6 +234,11 @@ static void converted_private(void)
 static void converted_tracked(void)
 {
 	gm_emul_each(converted, GM_TRACKED);
+}
+
+static void converted_hidden(void)
+{
+	gm_emul_each(converted, GM_HIDDEN);
 }
 
 static void two_sources_second(void)
@@ -251,6 +261,11 @@ static void replaced_ordinary(void)
 	gm_emul_each(replaced, GM_ORDINARY);
 }
 
+static void replaced_hidden(void)
+{
+	gm_emul_each(replaced, GM_HIDDEN);
+}
+
 static void closed_private(void)
 {
 	gm_emul_each(closed, GM_PRIVATE);
@@ -264,6 +279,11 @@ static void closed_second(void)
 static void closed_ordinary(void)
 {
 	gm_emul_each(closed, GM_ORDINARY);
+}
+
+static void closed_hidden(void)
+{
+	gm_emul_each(closed, GM_HIDDEN);
 }
 
 static void steal_private(void)
@@ -286,6 +306,11 @@ static void steal_ordinary(void)
 	gm_emul_each(steal, GM_ORDINARY);
 }
 
+static void steal_hidden(void)
+{
+	gm_emul_each(steal, GM_HIDDEN);
+}
+
 static void preempted_tracked(void)
 {
 	gm_emul_each(preempted, GM_TRACKED);
@@ -301,19 +326,24 @@ static const struct gm_case cases[] = {
 	{ "punched_tracked", punched_tracked },
 	{ "punched_second", punched_second },
 	{ "punched_ordinary", punched_ordinary },
+	{ "punched_hidden", punched_hidden },
 	{ "converted_private", converted_private },
 	{ "converted_tracked", converted_tracked },
+	{ "converted_hidden", converted_hidden },
 	{ "two_sources_second", two_sources_second },
 	{ "replaced_private", replaced_private },
 	{ "replaced_second", replaced_second },
 	{ "replaced_ordinary", replaced_ordinary },
+	{ "replaced_hidden", replaced_hidden },
 	{ "closed_private", closed_private },
 	{ "closed_second", closed_second },
 	{ "closed_ordinary", closed_ordinary },
+	{ "closed_hidden", closed_hidden },
 	{ "steal_private", steal_private },
 	{ "steal_tracked", steal_tracked },
 	{ "steal_second", steal_second },
 	{ "steal_ordinary", steal_ordinary },
+	{ "steal_hidden", steal_hidden },
 	{ "preempted_tracked", preempted_tracked },
 	{ "preempted_ordinary", preempted_ordinary },
 };

@@ -324,6 +324,11 @@ static void bits_ordinary(void)
 	gm_emul_each(bits, GM_ORDINARY);
 }
 
+static void bits_hidden(void)
+{
+	gm_emul_each(bits, GM_HIDDEN);
+}
+
 static void fetch_private(void)
 {
 	gm_emul_each(fetch, GM_PRIVATE);
@@ -344,6 +349,11 @@ static void fetch_ordinary(void)
 	gm_emul_each(fetch, GM_ORDINARY);
 }
 
+static void fetch_hidden(void)
+{
+	gm_emul_each(fetch, GM_HIDDEN);
+}
+
 static void punched_private(void)
 {
 	gm_emul_each(punched, GM_PRIVATE);
@@ -362,6 +372,11 @@ static void punched_second(void)
 static void punched_ordinary(void)
 {
 	gm_emul_each(punched, GM_ORDINARY);
+}
+
+static void punched_hidden(void)
+{
+	gm_emul_each(punched, GM_HIDDEN);
 }
 
 static void poison_table_private(void)
@@ -462,14 +477,17 @@ static const struct gm_case cases[] = {
 	{ .name = "bits_tracked", .fn = bits_tracked },
 	{ .name = "bits_second", .fn = bits_second },
 	{ .name = "bits_ordinary", .fn = bits_ordinary },
+	{ .name = "bits_hidden", .fn = bits_hidden },
 	{ .name = "fetch_private", .fn = fetch_private },
 	{ .name = "fetch_tracked", .fn = fetch_tracked },
 	{ .name = "fetch_second", .fn = fetch_second },
 	{ .name = "fetch_ordinary", .fn = fetch_ordinary },
+	{ .name = "fetch_hidden", .fn = fetch_hidden },
 	{ .name = "punched_private", .fn = punched_private },
 	{ .name = "punched_tracked", .fn = punched_tracked },
 	{ .name = "punched_second", .fn = punched_second },
 	{ .name = "punched_ordinary", .fn = punched_ordinary },
+	{ .name = "punched_hidden", .fn = punched_hidden },
 	{ .name = "poison_table_private", .fn = poison_table_private, .loses = true },
 	{ .name = "poison_table_second", .fn = poison_table_second, .loses = true },
 	{ .name = "poison_table_ordinary", .fn = poison_table_ordinary, .loses = true },

@@ -181,6 +181,7 @@ void gmem_query(struct inode *inode, pgoff_t index, struct gmem_query *q);
 #ifdef CONFIG_GMEM_NO_DIRECT_MAP
 void *gmem_map_local(struct inode *inode, unsigned long pfn);
 void gmem_unmap_local(void *addr);
+bool gmem_pfn_is_hidden(unsigned long pfn);
 #else
 static inline void *gmem_map_local(struct inode *inode, unsigned long pfn)
 {

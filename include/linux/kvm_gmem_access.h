@@ -179,7 +179,25 @@ bool kvm_gmem_follow_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 bool kvm_gmem_retry_cache(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			  unsigned long mmu_seq);
 void kvm_gmem_invalidate_caches(struct kvm *kvm, gfn_t start, gfn_t end);
+bool kvm_gmem_map_cache(kvm_pfn_t pfn, void **khva);
+bool kvm_gmem_unmap_cache(kvm_pfn_t pfn, void *khva);
+bool kvm_gmem_keep_map(kvm_pfn_t pfn, void *khva);
 #else
+static inline bool kvm_gmem_map_cache(kvm_pfn_t pfn, void **khva)
+{
+	return false;
+}
+
+static inline bool kvm_gmem_unmap_cache(kvm_pfn_t pfn, void *khva)
+{
+	return false;
+}
+
+static inline bool kvm_gmem_keep_map(kvm_pfn_t pfn, void *khva)
+{
+	return true;
+}
+
 static inline bool kvm_gmem_follow_pfn(struct kvm *kvm,
 				       const struct kvm_memory_slot *slot,
 				       gfn_t gfn, kvm_pfn_t *pfn)

@@ -148,6 +148,19 @@ void gmem_unmap_local(void *addr)
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_unmap_local, "kvm");
 
+/**
+ * gmem_pfn_is_hidden - is a page frame missing from the direct map?
+ * @pfn: any page frame with a struct page
+ *
+ * Context: any. True or false for good only if the caller knows that the memory
+ * stays where it is.
+ */
+bool gmem_pfn_is_hidden(unsigned long pfn)
+{
+	return atomic_read(&gmem_nr_hiding) > 0 && !kernel_page_present(pfn_to_page(pfn));
+}
+EXPORT_SYMBOL_FOR_MODULES(gmem_pfn_is_hidden, "kvm");
+
 /* Files that hide memory keep the machine from hibernating, and vice versa. */
 static int gmem_pm_notify(struct notifier_block *nb, unsigned long action, void *data)
 {

@@ -132,7 +132,16 @@ static void guest_main(void)
 
 static u64 file_flags(unsigned int kind)
 {
-	return kind == GM_SECOND ? 0 : kind == GM_PRIVATE ? GM_MMAP : GM_SHARED;
+	switch (kind) {
+	case GM_SECOND:
+		return 0;
+	case GM_PRIVATE:
+		return GM_MMAP;
+	case GM_HIDDEN:
+		return GM_MMAP | GUEST_MEMFD_FLAG_NO_DIRECT_MAP;
+	default:
+		return GM_SHARED;
+	}
 }
 
 static void run(struct gm_emul *s)

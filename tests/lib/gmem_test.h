@@ -370,6 +370,7 @@ enum gm_kind {
 	GM_TRACKED,	/* shared pages of one */
 	GM_SECOND,	/* private pages of a slot with a second source */
 	GM_ORDINARY,	/* of a VM that knows nothing of private memory */
+	GM_HIDDEN,	/* private pages that the kernel does not map */
 };
 
 enum gm_emul_op {

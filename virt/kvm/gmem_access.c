@@ -25,6 +25,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 
 /**
  * kvm_arch_gmem_readable - do private pages make sense to the host?
@@ -745,6 +746,56 @@ bool kvm_gmem_retry_cache(struct kvm *kvm, const struct kvm_memory_slot *slot,
 	/* Pairs with the smp_wmb() in kvm_mmu_invalidate_end(). */
 	smp_rmb();
 	return READ_ONCE(kvm->mmu_invalidate_seq) != mmu_seq;
+}
+
+/**
+ * kvm_gmem_map_cache - map a page frame for a cache, if the kernel does not
+ * @pfn: page frame of a cache, of a file or not
+ * @khva: result; NULL if there is no memory for the mapping
+ *
+ * Context: process context; may sleep.
+ * Return: false if the direct map has it, or if it has no struct page.
+ */
+bool kvm_gmem_map_cache(kvm_pfn_t pfn, void **khva)
+{
+	struct page *page;
+
+	if (!pfn_valid(pfn) || !gmem_pfn_is_hidden(pfn))
+		return false;
+
+	page = pfn_to_page(pfn);
+	*khva = vmap(&page, 1, VM_MAP, PAGE_KERNEL);
+	return true;
+}
+
+/**
+ * kvm_gmem_unmap_cache - undo kvm_gmem_map_cache()
+ * @pfn: page frame
+ * @khva: its address
+ *
+ * Context: process context; may sleep.
+ * Return: false if it is to be unmapped in another way.
+ */
+bool kvm_gmem_unmap_cache(kvm_pfn_t pfn, void *khva)
+{
+	if (!pfn_valid(pfn) || !is_vmalloc_addr(khva))
+		return false;
+
+	vunmap(khva);
+	return true;
+}
+
+/**
+ * kvm_gmem_keep_map - does the mapping of a page frame still do?
+ * @pfn: page frame that is to be cached again
+ * @khva: where it was mapped
+ *
+ * Meanwhile it may have become another's memory, which is in the direct map, or
+ * is not.
+ */
+bool kvm_gmem_keep_map(kvm_pfn_t pfn, void *khva)
+{
+	return !pfn_valid(pfn) || is_vmalloc_addr(khva) == gmem_pfn_is_hidden(pfn);
 }
 
 /**
