@@ -243,6 +243,7 @@ struct boot {
 	const char *kind;	/* option, NULL: private */
 	const char *cpus;
 	const char *disk;
+	bool hidden;		/* from the host's kernel as well */
 };
 
 static struct linux_guest boot(const struct boot *b)
@@ -269,6 +270,8 @@ static struct linux_guest boot(const struct boot *b)
 		args[n++] = "--disk";
 		args[n++] = b->disk;
 	}
+	if (b->hidden)
+		args[n++] = "--no-direct-map";
 	g = start(args);
 	expect(&g, "Linux version ");
 	expect(&g, "MemTotal:");
@@ -371,9 +374,9 @@ static void check_hidden(const struct linux_guest *g, u64 size)
 	close(fd);
 }
 
-static void boot_private(unsigned int source, const char *cpus)
+static void boot_private(unsigned int source, const char *cpus, bool hidden)
 {
-	const struct boot b = { .source = source, .cpus = cpus };
+	const struct boot b = { .source = source, .cpus = cpus, .hidden = hidden };
 	struct linux_guest g = boot(&b);
 	const u64 size = fdinfo(&g, "gmem-size");
 
@@ -387,7 +390,9 @@ static void boot_private(unsigned int source, const char *cpus)
 }
 
 #define PRIVATE(name, source, cpus) \
-	static void private_##name(void) { boot_private(source, cpus); }
+	static void private_##name(void) { boot_private(source, cpus, false); }
+#define HIDDEN(name, source, cpus) \
+	static void hidden_##name(void) { boot_private(source, cpus, true); }
 
 PRIVATE(4k, GM_SRC_4K, "1")
 PRIVATE(4k_cpus, GM_SRC_4K, "4")
@@ -399,6 +404,11 @@ PRIVATE(hugetlb_2m, GM_SRC_HTLB_2M, "1")
 PRIVATE(hugetlb_2m_cpus, GM_SRC_HTLB_2M, "4")
 PRIVATE(hugetlb_1g, GM_SRC_HTLB_1G, "1")
 PRIVATE(hugetlb_1g_cpus, GM_SRC_HTLB_1G, "4")
+HIDDEN(4k, GM_SRC_4K, "1")
+HIDDEN(2m, GM_SRC_THP_2M, "1")
+HIDDEN(1g_cpus, GM_SRC_THP_1G, "4")
+HIDDEN(hugetlb_2m_cpus, GM_SRC_HTLB_2M, "4")
+HIDDEN(hugetlb_1g, GM_SRC_HTLB_1G, "1")
 
 #define HELD	16
 
@@ -596,6 +606,8 @@ static void bad_options(void)
 	REFUSED(2, "--cpus 1x", "--kernel", KERNEL, "--cpus", "1x");
 	REFUSED(2, "no 4K pages", "--kernel", KERNEL, "--source", "hugetlb", "--block", "4K");
 	REFUSED(2, "never private", "--kernel", KERNEL, "--source", "memfd");
+	REFUSED(2, "maps every memfd", "--kernel", KERNEL, "--source", "memfd", "--ordinary",
+		"--no-direct-map");
 }
 
 static void make_file(const char *path, const void *data, size_t len)
@@ -672,6 +684,11 @@ static const struct gm_case cases[] = {
 	{ "private_hugetlb_2m_cpus", private_hugetlb_2m_cpus, 120 },
 	{ "private_hugetlb_1g", private_hugetlb_1g, 120 },
 	{ "private_hugetlb_1g_cpus", private_hugetlb_1g_cpus, 120 },
+	{ "hidden_4k", hidden_4k, 120 },
+	{ "hidden_2m", hidden_2m, 120 },
+	{ "hidden_1g_cpus", hidden_1g_cpus, 120 },
+	{ "hidden_hugetlb_2m_cpus", hidden_hugetlb_2m_cpus, 120 },
+	{ "hidden_hugetlb_1g", hidden_hugetlb_1g, 120 },
 	{ "private_share", private_share, 120 },
 	{ "disk_private", disk_private, 120 },
 	{ "ordinary_4k", ordinary_4k, 120 },

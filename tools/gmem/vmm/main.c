@@ -89,6 +89,7 @@ void irq_line(unsigned int irq, bool level)
 enum {
 	OPT_ORDINARY = 256,
 	OPT_SHARED,
+	OPT_NO_DIRECT_MAP,
 	OPT_STATS,
 };
 
@@ -104,6 +105,8 @@ static const struct argp_option argp_options[] = {
 	  "Memory's source: buddy (default) or hugetlb; memfd: no guest_memfd", 1 },
 	{ "shared", OPT_SHARED, NULL, 0, "Leave all memory shared with the host", 2 },
 	{ "ordinary", OPT_ORDINARY, NULL, 0, "An ordinary VM, which has no private memory", 2 },
+	{ "no-direct-map", OPT_NO_DIRECT_MAP, NULL, 0,
+	  "Memory that the host's kernel does not map either", 2 },
 	{ "stats", OPT_STATS, NULL, 0,
 	  "At the end print what KVM and the file say about the memory, on stderr", 3 },
 	{ }
@@ -175,6 +178,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_ORDINARY:
 		options.kind = KIND_ORDINARY;
 		break;
+	case OPT_NO_DIRECT_MAP:
+		options.no_direct_map = true;
+		break;
 	case OPT_STATS:
 		options.stats = true;
 		break;
@@ -192,6 +198,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			refuse("the hugetlb pool has no 4K pages: give --block 2M or 1G");
 		if (options.source == SOURCE_MEMFD && options.kind != KIND_ORDINARY)
 			refuse("a memfd is never private: give --ordinary as well");
+		if (options.source == SOURCE_MEMFD && options.no_direct_map)
+			refuse("the kernel maps every memfd: drop --no-direct-map");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

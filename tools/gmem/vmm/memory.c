@@ -104,6 +104,12 @@ static int create_gmem(void)
 	if (options.kind == KIND_PRIVATE &&
 	    ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES) <= 0)
 		die("this guest_memfd cannot change memory in place: boot a kernel with gmem");
+	if (options.no_direct_map) {
+		if (!(ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS) &
+		      GUEST_MEMFD_FLAG_NO_DIRECT_MAP))
+			die("this kernel maps all guest memory: drop --no-direct-map");
+		args.flags |= GUEST_MEMFD_FLAG_NO_DIRECT_MAP;
+	}
 	if (options.block > PAGE_SIZE) {
 		if (!caps)
 			die("this guest_memfd has no huge blocks: boot gmem, or give --block 4K");

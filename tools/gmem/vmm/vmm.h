@@ -69,6 +69,7 @@ struct options {
 	unsigned int cpus;
 	enum kind kind;
 	enum source source;
+	bool no_direct_map;
 	bool stats;
 };
 
