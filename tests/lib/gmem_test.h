@@ -501,4 +501,55 @@ struct gm_cycle gm_cost_cycle(struct gm_give *s, u64 off, u64 len, unsigned int 
 /* Sharing this much of a file that nobody has touched. */
 u64 gm_cost_attributes(struct gm_give *s, u64 len);
 
+/* Linux in a guest of tools/gmem/vmm, and what it says on its console. */
+struct gm_linux {
+	pid_t pid;
+	int in;
+	int out;
+	char *text;		/* all that it said */
+	size_t len;
+	size_t seen;		/* what of it was waited for */
+};
+
+#define GM_LINUX_KERNEL	"/usr/lib/linux/bzImage"
+#define GM_LINUX_INITRD	"/usr/lib/linux/initrd"
+/*
+ * QEMU's SVM does not intercept XSETBV, so the guest's setting would be lost at its
+ * next exit. Nor does it keep the interrupt shadow of STI over an exit: an interrupt
+ * comes before the HLT that follows, and the guest sleeps with work to do until the
+ * next one, which the periodic tick is.
+ */
+#define GM_LINUX_CMDLINE	"console=ttyS0 panic=-1 quiet noxsave nohz=off mark"
+#define GM_LINUX_PROMPT	"guest# "
+
+#define GM_LINUX_POOL	128		/* pages, what a guest has by default */
+
+/* How it is started. */
+struct gm_boot {
+	unsigned int source;	/* GM_SRC_* */
+	const char *kind;	/* option, NULL: private */
+	const char *cpus;
+	const char *disk;
+	bool hidden;		/* from the host's kernel as well */
+	bool memfd;		/* no guest_memfd, but pages of the pool */
+};
+
+struct gm_linux gm_linux_start(const char *const *args);	/* the VMM's */
+/* Returns at its prompt. What it said of itself and of its memory was seen by then. */
+struct gm_linux gm_linux_boot(const struct gm_boot *b);
+void gm_linux_show(const struct gm_linux *g);		/* the end of what it said */
+/* Wait for a text behind what was waited for before; where it ends. */
+char *gm_linux_expect(struct gm_linux *g, const char *what);
+long gm_linux_number(struct gm_linux *g, const char *what);	/* and the number there */
+void gm_linux_type(struct gm_linux *g, const char *text);
+void gm_linux_run(struct gm_linux *g, const char *command);	/* which must succeed */
+int gm_linux_wait(struct gm_linux *g);			/* the VMM's status */
+void gm_linux_power_off(struct gm_linux *g);
+/* What the VMM printed last of its statistics, and what its fdinfo has. */
+long gm_linux_said(struct gm_linux *g, const char *key);
+long gm_linux_fdinfo(const struct gm_linux *g, const char *key);
+/* Every way to the guest's memory that a host has ends before it. */
+void gm_linux_check_unreadable(const struct gm_linux *g);
+struct gm_file gm_linux_file(const struct gm_linux *g);	/* gm_close() it */
+
 #endif /* GMEM_TEST_H */
