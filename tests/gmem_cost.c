@@ -395,6 +395,42 @@ static void walk_hugetlb_2m(void)
 	walk(GM_SRC_HTLB_2M);
 }
 
+/* Linux, from its first instruction to its shell. */
+static u64 cost_boot(const struct gm_boot *b)
+{
+	struct gm_linux g = gm_linux_boot(b);
+	u64 cost = gm_linux_said(&g, "ticks:");
+
+	gm_note("%s%s: %lu instructions, %ld emulated by KVM",
+		b->memfd ? "ordinary VM" : "private",
+		b->hidden ? ", not in the direct map" : "", (unsigned long)cost,
+		gm_linux_said(&g, "kvm-insn_emulation:"));
+	gm_linux_power_off(&g);
+	return cost;
+}
+
+/* At most 1.05 times what it takes in an ordinary VM, and that again when hidden. */
+static void boot_2m(void)
+{
+	const struct gm_boot vm = {
+		.source = GM_SRC_HTLB_2M, .kind = "--ordinary", .memfd = true
+	};
+	const struct gm_boot private = { .source = GM_SRC_THP_2M };
+	const struct gm_boot hidden = { .source = GM_SRC_THP_2M, .hidden = true };
+	u64 base, ours, theirs;
+
+	need_icount();
+	if (access(GM_LINUX_KERNEL, F_OK))
+		gm_skip("needs a Linux to boot (--pack linux)");
+	need_pool_2m(GM_LINUX_POOL * GM_2M);
+	base = cost_boot(&vm);
+	gm_pool_resize(GM_2M, 0);
+	ours = cost_boot(&private);
+	theirs = cost_boot(&hidden);
+	gm_assert_le(100 * ours, 105 * base);
+	gm_assert_le(100 * theirs, 105 * ours);
+}
+
 static const struct gm_case cases[] = {
 	{ "touch_hugepage_2m", touch_hugepage_2m },
 	{ "touch_hugetlb_2m", touch_hugetlb_2m },
@@ -411,6 +447,7 @@ static const struct gm_case cases[] = {
 	{ "read_ordinary", read_ordinary },
 	{ "walk_hugepage_2m", walk_hugepage_2m },
 	{ "walk_hugetlb_2m", walk_hugetlb_2m },
+	{ "boot_2m", boot_2m, 600 },
 };
 
 int main(int argc, char **argv)
