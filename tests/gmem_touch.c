@@ -3,6 +3,8 @@
  * A guest touches memory page by page: how many faults it takes, at which size
  * it is mapped, which page frames it gets, and who holds a reference to them.
  */
+#include <pthread.h>
+
 #include "gmem_test.h"
 
 #define SEED	7
@@ -420,6 +422,53 @@ static void prefault(void)
 	gm_vm_free(g);
 }
 
+struct prefaulter {
+	struct kvm_vcpu *vcpu;
+	struct gm_file *f;
+	struct kvm_pre_fault_memory range;
+	int err;
+};
+
+static void *prefaulter(void *arg)
+{
+	struct prefaulter *p = arg;
+
+	while (!p->err && p->range.size)
+		p->err = __vcpu_ioctl(p->vcpu, KVM_PRE_FAULT_MEMORY, &p->range) ? errno : 0;
+	return NULL;
+}
+
+static bool has_begun(void *arg)
+{
+	return gm_held(((struct prefaulter *)arg)->f);
+}
+
+#define NO_MEMORY	0xfee00000ULL
+
+/* KVM gives a VM up, since a vCPU has nowhere to save its state, and another still works. */
+static void prefault_dead(void)
+{
+	const u64 size = 256ULL << 20;
+	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 2, 0);
+	struct gm_file f = gm_create_from(g->vm, &gm_sources[GM_SRC_4K], size, GM_MMAP);
+	struct prefaulter p = {
+		.vcpu = g->vcpu[0], .f = &f, .range = { .gpa = GM_GPA, .size = size },
+	};
+	pthread_t thread;
+
+	gm_attach(g, &f, GM_GPA);
+	vcpu_set_msr(g->vcpu[1], MSR_IA32_SMBASE, NO_MEMORY);
+	gm_assert_ok(__vcpu_ioctl(g->vcpu[1], KVM_SMI, NULL));
+	kvm_pthread_create(&thread, NULL, prefaulter, &p);
+	gm_assert(gm_wait_until(has_begun, &p, 10), "no page yet");
+	gm_assert_eq(gm_try(g, 1, GM_TOUCH, GM_GPA, 0, GM_PAGE, GM_PAGE, SEED), EIO);
+	kvm_pthread_join(thread, NULL);
+	gm_assert_eq(p.err, EIO);
+	gm_assert(p.range.size, "all of it was there before the VM died");
+	gm_close(&f);
+	gm_vm_free(g);
+}
+
 /*
  * Whatever happens at userspace_addr is no business of memory that comes from
  * the file: no mapping of the guest goes away.
@@ -509,6 +558,7 @@ static const struct gm_case cases[] = {
 	{ "meet_hugetlb_2m", meet_htlb_2m },
 	{ "meet_1g", meet_1g },
 	{ "prefault", prefault },
+	{ "prefault_dead", prefault_dead },
 	{ "notifier_gmem_only", notifier_gmem_only },
 	{ "notifier_shared", notifier_shared },
 	{ "notifier_private", notifier_private },
