@@ -127,14 +127,15 @@ make_pack_libhugetlbfs() {
 }
 
 # Linux for the VMM: the kernel that was built, and an initial file system that
-# ends in a shell
+# ends in a shell; another one has stress-ng as well
 
 pack_needs_linux() {
 	kernel gmem
-	packages busybox-static
+	packages busybox-static stress-ng
 }
 
 pack_id_linux() {
+	pack_id_stress-ng
 	hash_of "$BUILD/gmem/arch/x86/boot/bzImage" "$TOP/tests/guest-init" \
 		"$BUILD/selftests/gmem/gmem/gmem-share"
 }
@@ -152,5 +153,8 @@ make_pack_linux() {
 	strip --strip-debug -o "$root/bin/gmem-share" "$BUILD/selftests/gmem/gmem/gmem-share"
 	cp "$TOP/tests/guest-init" "$root/init"
 	archive "$root" "$dest/initrd"
+	make_pack_stress-ng "$root"
+	libraries "$root" "$root/usr/bin/stress-ng"
+	archive "$root" "$dest/initrd-stress"
 	rm -rf "$root"
 }

@@ -114,6 +114,43 @@ static void private_share(void)
 	gm_linux_power_off(&g);
 }
 
+/*
+ * The guest works with its memory and looks at the results, while pages beside
+ * that are shared, taken back and given up.
+ */
+static void stress(bool hidden)
+{
+	const struct gm_boot b = {
+		.source = GM_SRC_THP_2M, .cpus = "2", .stress = true, .hidden = hidden
+	};
+	struct gm_linux g = gm_linux_boot(&b);
+	long held;
+
+	gm_linux_run(&g, "dd if=/dev/zero of=/tmp/all bs=1M count=48 2>/dev/null; rm /tmp/all");
+	held = gm_linux_fdinfo(&g, "gmem-allocated");
+	gm_linux_type(&g, "while [ ! -e /tmp/end ]; do gmem-share churn 64 100 || break; done >/tmp/churn 2>&1 &\n");
+	gm_linux_expect(&g, GM_LINUX_PROMPT);
+	gm_linux_run(&g, "stress-ng --vm 2 --vm-bytes 16M --vm-method all --verify --timeout 20"
+		     " --metrics-brief");
+	gm_linux_run(&g, "touch /tmp/end; wait; cat /tmp/churn; grep -q changed /tmp/churn"
+		     " && ! grep -v changed /tmp/churn");
+	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-shared"), 0);
+	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-live"), 0);
+	gm_assert_ge(gm_linux_fdinfo(&g, "gmem-allocated"), held);
+	gm_assert_le(gm_linux_fdinfo(&g, "gmem-allocated"), gm_linux_fdinfo(&g, "gmem-size"));
+	gm_linux_power_off(&g);
+}
+
+static void stress_private(void)
+{
+	stress(false);
+}
+
+static void stress_hidden(void)
+{
+	stress(true);
+}
+
 #define ORDINARY(name, source, cpus) \
 	static void ordinary_##name(void) { boot_ordinary(source, cpus); }
 #define SHARED(name, source, cpus) \
@@ -372,6 +409,8 @@ static const struct gm_case cases[] = {
 	{ "hidden_hugetlb_1g", hidden_hugetlb_1g, 120 },
 	{ "private_share", private_share, 120 },
 	{ "disk_private", disk_private, 120 },
+	{ "stress_private", stress_private, 300 },
+	{ "stress_hidden", stress_hidden, 300 },
 	{ "ordinary_4k", ordinary_4k, 120 },
 	{ "ordinary_2m", ordinary_2m, 120 },
 	{ "ordinary_2m_cpus", ordinary_2m_cpus, 120 },

@@ -513,6 +513,7 @@ struct gm_linux {
 
 #define GM_LINUX_KERNEL	"/usr/lib/linux/bzImage"
 #define GM_LINUX_INITRD	"/usr/lib/linux/initrd"
+#define GM_LINUX_STRESS	"/usr/lib/linux/initrd-stress"
 /*
  * QEMU's SVM does not intercept XSETBV, so the guest's setting would be lost at its
  * next exit. Nor does it keep the interrupt shadow of STI over an exit: an interrupt
@@ -532,6 +533,7 @@ struct gm_boot {
 	const char *disk;
 	bool hidden;		/* from the host's kernel as well */
 	bool memfd;		/* no guest_memfd, but pages of the pool */
+	bool stress;		/* with stress-ng */
 };
 
 struct gm_linux gm_linux_start(const char *const *args);	/* the VMM's */

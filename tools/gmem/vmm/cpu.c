@@ -123,6 +123,7 @@ void cpus_create(const struct entry *entry)
 		cpu->fd = ioctl(vm_fd, KVM_CREATE_VCPU, i);
 		if (cpu->fd < 0)
 			die("vCPU %u: %s: give fewer --cpus", i, strerror(errno));
+		cpu->share.vcpu_fd = cpu->fd;
 		cpu->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
 		if (cpu->run == MAP_FAILED)
 			die("vCPU %u: %s: give fewer --cpus", i, strerror(errno));

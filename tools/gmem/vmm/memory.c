@@ -305,3 +305,13 @@ int memory_guest_wants(u64 gpa, u64 len, bool wants)
 	pthread_mutex_unlock(&lock);
 	return err;
 }
+
+int memory_discard(u64 gpa, u64 len)
+{
+	u64 off;
+
+	if (gmem_fd < 0 || !offset_of(gpa, len, &off))
+		return -EINVAL;
+	return fallocate(gmem_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) ?
+		-errno : 0;
+}

@@ -16,5 +16,6 @@
 #define SHARE_PRIVATE	0
 #define SHARE_SHARED	1
 #define SHARE_STATS	2	/* the VMM prints its statistics */
+#define SHARE_DISCARD	3	/* as a balloon does: what was there is lost, and reads as 0 */
 
 #endif /* SHARE_H */

@@ -107,6 +107,8 @@ int memory_share(u64 gpa, u64 len);
 void memory_unshare(u64 gpa, u64 len);
 /* The guest has asked for it, 0 or -errno; to ask twice is as to ask once. */
 int memory_guest_wants(u64 gpa, u64 len, bool wants);
+/* Give memory back to the host, 0 or -errno. It reads as zeroes afterwards. */
+int memory_discard(u64 gpa, u64 len);
 int memory_gmem_fd(void);	/* -1 if there is none */
 
 /* boot.c */
@@ -139,6 +141,7 @@ void disk_mmio(u64 off, bool write, u8 *data, u32 len);
 
 /* share.c */
 struct share_port {
+	int vcpu_fd;
 	u64 frame;
 	u32 error;
 };

@@ -139,6 +139,21 @@ static void change(unsigned long page)
 	check(page);
 }
 
+/* The host takes the memory and gives other memory for it. */
+static void discard(unsigned long page)
+{
+	unsigned long i;
+
+	check(page);
+	command(frames[page], SHARE_DISCARD);
+	for (i = 0; i < WORDS; i++) {
+		if (memory[page * WORDS + i])
+			die("page %lu was given up, and word %lu is %#llx", page, i,
+			    (unsigned long long)memory[page * WORDS + i]);
+		memory[page * WORDS + i] = word(page, i);
+	}
+}
+
 static void take_back(void)
 {
 	unsigned long page;
@@ -166,8 +181,12 @@ static void churn(unsigned long rounds)
 {
 	unsigned long i;
 
-	for (i = 0; i < rounds; i++)
-		change(random() % nr_pages);
+	for (i = 0; i < rounds; i++) {
+		if (random() % 4)
+			change(random() % nr_pages);
+		else
+			discard(random() % nr_pages);
+	}
 	take_back();
 	for (i = 0; i < nr_pages; i++)
 		check(i);
