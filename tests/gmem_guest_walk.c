@@ -177,6 +177,7 @@ static void poison(unsigned int kind, unsigned int source, u64 bad)
 	gm_emul_close(&s);
 }
 
+#define WALKS	2000
 #define ROUNDS	30000
 
 /* The tables change hands, or vanish, while KVM walks them. */
@@ -193,7 +194,7 @@ static void *racer(void *arg)
 	struct racer *r = arg;
 
 	/* An end, since walks that are started over and over need not have one. */
-	while (!READ_ONCE(r->stop) && r->rounds < ROUNDS) {
+	while (!READ_ONCE(r->stop) && r->rounds < ROUNDS / gm_time_scale()) {
 		if (r->punch) {
 			gm_assert_ok(gm_punch(r->f, r->off, GM_PAGE));
 		} else {
@@ -222,7 +223,7 @@ static void race(unsigned int kind, unsigned int source, bool punch)
 	r.f = &s.f;
 	kvm_pthread_create(&thread, NULL, racer, &r);
 	gm_assert(gm_wait_until(has_moved_on, &r, 10), "no round");
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < WALKS / gm_time_scale(); i++) {
 		set_entry(&s, 1, 0, DATA(0));
 		s.mmio = magic(i);
 		gm_emul_movs(&s, CODE, WALK, GM_MMIO);
