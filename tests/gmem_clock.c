@@ -127,6 +127,29 @@ static void replaced(unsigned int kind, unsigned int source)
 	gm_emul_close(&s);
 }
 
+/* A second slot with the userspace_addr of the first has memory of its own. */
+static void moved(unsigned int kind, unsigned int source)
+{
+	const u64 by = 2 * GM_1G;
+	struct gm_file f;
+	struct gm_emul s;
+
+	open_scene(&s, kind, source);
+	f = gm_create_from(s.vm, s.src, s.size, s.f.flags & GM_SHARED);
+	vm_set_user_memory_region2(s.vm, 2, KVM_MEM_GUEST_MEMFD, GM_GPA + by, s.size, s.decoy,
+				   f.fd, 0);
+	virt_map(s.vm, GM_GPA + by, GM_GPA + by, 16);
+	if (kind == GM_SECOND)
+		vm_mem_set_private(s.vm, GM_GPA + by, s.size);
+	gm_assert_eq(gm_emul_tell(&s, GM_EMUL_MSR, MSR_KVM_SYSTEM_TIME_NEW,
+				  (CLOCK + by) | KVM_MSR_ENABLED), 0);
+	set_clock(&s, 3 * TICK);
+	gm_assert_ge(word(&s, CLOCK + by + 16), 3 * TICK);
+	gm_assert(word(&s, CLOCK + 16) < 3 * TICK, "the clock is where it was");
+	gm_close(&f);
+	gm_emul_close(&s);
+}
+
 /* A clock whose file is closed stops, and the guest goes on. */
 static void closed(unsigned int kind, unsigned int source)
 {
@@ -160,6 +183,30 @@ static void steal(unsigned int kind, unsigned int source)
 	gm_assert_ok(gm_punch(&s.f, 0, s.f.size));
 	v = steal_version(&s);
 	gm_assert(v && !(v & 1), "version %u", v);
+	gm_emul_close(&s);
+}
+
+/* A second source: it goes to where the guest's page is. */
+static void steal_two_sources(unsigned int kind, unsigned int source)
+{
+	struct gm_emul s;
+	u64 *there, i;
+	u32 v;
+
+	gm_emul_open(&s, kind, source);
+	there = &s.decoy[(STEAL - GM_GPA) / 8];
+	vm_mem_set_shared(s.vm, STEAL & -GM_PAGE, GM_PAGE);
+	for (i = 0; i < 8; i++)
+		there[i] = 0;
+	gm_assert_eq(gm_emul_tell(&s, GM_EMUL_MSR, MSR_KVM_STEAL_TIME,
+				  STEAL | KVM_MSR_ENABLED), 0);
+	v = steal_version(&s);
+	gm_assert(v && !(v & 1), "version %u", v);
+	gm_assert((u32)there[1] >= v, "not at userspace_addr: %#lx", (unsigned long)there[1]);
+	gm_assert_eq(gm_emul_tell(&s, GM_EMUL_MSR, MSR_KVM_STEAL_TIME, 0), 0);
+	for (i = 0; i < 8; i++)
+		there[i] = s.decoy[0];
+	vm_mem_set_private(s.vm, STEAL & -GM_PAGE, GM_PAGE);
 	gm_emul_close(&s);
 }
 
@@ -244,6 +291,26 @@ static void converted_hidden(void)
 static void two_sources_second(void)
 {
 	gm_emul_each(two_sources, GM_SECOND);
+}
+
+static void moved_private(void)
+{
+	gm_emul_each(moved, GM_PRIVATE);
+}
+
+static void moved_second(void)
+{
+	gm_emul_each(moved, GM_SECOND);
+}
+
+static void moved_hidden(void)
+{
+	gm_emul_each(moved, GM_HIDDEN);
+}
+
+static void steal_two_sources_second(void)
+{
+	gm_emul_each(steal_two_sources, GM_SECOND);
 }
 
 static void replaced_private(void)
@@ -331,6 +398,10 @@ static const struct gm_case cases[] = {
 	{ "converted_tracked", converted_tracked },
 	{ "converted_hidden", converted_hidden },
 	{ "two_sources_second", two_sources_second },
+	{ "moved_private", moved_private },
+	{ "moved_second", moved_second },
+	{ "moved_hidden", moved_hidden },
+	{ "steal_two_sources_second", steal_two_sources_second },
 	{ "replaced_private", replaced_private },
 	{ "replaced_second", replaced_second },
 	{ "replaced_ordinary", replaced_ordinary },

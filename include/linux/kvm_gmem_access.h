@@ -66,6 +66,7 @@ struct kvm_gmem_warm {
 #ifdef CONFIG_KVM_GUEST_MEMFD
 bool kvm_arch_gmem_readable(struct kvm *kvm);
 
+bool kvm_gmem_serves(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn);
 int kvm_gmem_open(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		  enum kvm_gmem_mode mode, struct kvm_gmem_window *win);
 void kvm_gmem_close(struct kvm_gmem_window *win);
@@ -92,8 +93,8 @@ int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 void kvm_vcpu_gmem_unmap(struct kvm_vcpu *vcpu, struct kvm_host_map *map);
 
 /* Of the architecture, if it has steal time. */
-bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu);
-void kvm_gmem_set_preempted(struct kvm_vcpu *vcpu);
+int kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu);
+bool kvm_gmem_set_preempted(struct kvm_vcpu *vcpu);
 
 /* virt/kvm/guest_memfd.c, for virt/kvm/gmem_access.c */
 pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn);
@@ -104,6 +105,12 @@ static inline int kvm_gmem_read(struct kvm *kvm, struct kvm_memory_slot *slot,
 				gfn_t gfn, void *data, int offset, int len)
 {
 	return -EFAULT;
+}
+
+static inline bool kvm_gmem_serves(struct kvm *kvm, struct kvm_memory_slot *slot,
+				   gfn_t gfn)
+{
+	return false;
 }
 
 static inline int kvm_gmem_read_locked(struct kvm *kvm,
@@ -151,13 +158,14 @@ static inline int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
 	return -EFAULT;
 }
 
-static inline bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
+static inline int kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
 {
-	return false;
+	return -ENXIO;
 }
 
-static inline void kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
+static inline bool kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
 {
+	return false;
 }
 
 static inline int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu,

@@ -55,6 +55,20 @@ static int kvm_gmem_check(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t g
 	return readable ? 0 : -EACCES;
 }
 
+/**
+ * kvm_gmem_serves - is a gfn's memory in a file?
+ * @kvm: the VM
+ * @slot: its memslot; may be NULL
+ * @gfn: within the slot
+ *
+ * Context: srcu held. Stable as attributes are.
+ * Return: false if it is at userspace_addr.
+ */
+bool kvm_gmem_serves(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return kvm_slot_has_gmem(slot) && kvm_gmem_check(kvm, slot, gfn) != -ENXIO;
+}
+
 /*
  * Once more where a vCPU has found memory last: under mmu_lock, if the memslots
  * are the same and nothing was taken away since. NULL if not, and for those who
@@ -392,10 +406,12 @@ int kvm_gmem_write(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
  * What the caller makes of it would be a fault of the guest's, or MMIO: the
  * guest is to blame for neither. See kvm_vcpu_gmem_exit().
  */
-static int kvm_vcpu_gmem_result(struct kvm_vcpu *vcpu, gpa_t gpa, int r)
+static int kvm_vcpu_gmem_result(struct kvm_vcpu *vcpu,
+				struct kvm_memory_slot *slot, gpa_t gpa, int r)
 {
 	if (unlikely(r < 0)) {
-		vcpu->gmem_error = r;
+		/* A slot that is being deleted has let go of its file. */
+		vcpu->gmem_error = slot->flags & KVM_MEMSLOT_INVALID ? -EAGAIN : r;
 		vcpu->gmem_gpa = gpa & PAGE_MASK;
 	}
 	return r;
@@ -430,7 +446,7 @@ int kvm_vcpu_gmem_read(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			return 0;
 	}
 
-	return kvm_vcpu_gmem_result(vcpu, gfn_to_gpa(gfn),
+	return kvm_vcpu_gmem_result(vcpu, slot, gfn_to_gpa(gfn),
 				    __kvm_gmem_read(vcpu->kvm, vcpu, slot, gfn,
 						    data, offset, len));
 }
@@ -462,17 +478,21 @@ int kvm_vcpu_gmem_write(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 		return 0;
 	}
 
-	return kvm_vcpu_gmem_result(vcpu, gfn_to_gpa(gfn),
+	return kvm_vcpu_gmem_result(vcpu, slot, gfn_to_gpa(gfn),
 				    __kvm_gmem_write(vcpu->kvm, vcpu, slot, gfn,
 						     data, offset, len));
 }
 
-static void kvm_gmem_copy_pte(void *pte, const void *addr, int size)
+/* At once, after a look that memory which fails right now does not survive. */
+static int kvm_gmem_copy_pte(void *pte, const void *addr, int size)
 {
+	if (kvm_gmem_copy_out(pte, addr, size))
+		return -EHWPOISON;
 	if (size == 4)
 		*(u32 *)pte = READ_ONCE(*(u32 *)addr);
 	else
 		*(u64 *)pte = READ_ONCE(*(u64 *)addr);
+	return 0;
 }
 
 static int kvm_gmem_read_user_pte(unsigned long hva, void *pte, int size)
@@ -492,9 +512,9 @@ static int kvm_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot
 	do {
 		r = __kvm_gmem_open(vcpu->kvm, vcpu, slot, gfn, KVM_GMEM_SLEEP, &win);
 		if (!r) {
-			kvm_gmem_copy_pte(pte, win.addr + offset_in_page(gpa), size);
+			r = kvm_gmem_copy_pte(pte, win.addr + offset_in_page(gpa), size);
 			kvm_gmem_close(&win);
-			return 0;
+			return r;
 		}
 		if (r != -ENXIO)
 			return r;
@@ -524,13 +544,16 @@ int kvm_vcpu_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 {
 	void *addr = kvm_gmem_begin_warm(vcpu, gpa_to_gfn(gpa));
 
+	int r;
+
 	if (addr) {
-		kvm_gmem_copy_pte(pte, addr + offset_in_page(gpa), size);
+		r = kvm_gmem_copy_pte(pte, addr + offset_in_page(gpa), size);
 		kvm_gmem_end_warm(vcpu, addr);
-		return 0;
+		if (!r)
+			return 0;
 	}
 
-	return kvm_vcpu_gmem_result(vcpu, gpa,
+	return kvm_vcpu_gmem_result(vcpu, slot, gpa,
 				    kvm_gmem_read_pte(vcpu, slot, gpa, pte, size));
 }
 
@@ -615,7 +638,7 @@ int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
 			r = 1;
 	}
 
-	return kvm_vcpu_gmem_result(vcpu, gpa, r);
+	return kvm_vcpu_gmem_result(vcpu, slot, gpa, r);
 }
 EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_vcpu_gmem_cmpxchg);
 
@@ -624,18 +647,24 @@ EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_vcpu_gmem_cmpxchg);
  * @vcpu: vCPU with a gmem_error
  *
  * Poison, no memory, or a file that has been closed. Whatever KVM was doing for
- * the guest is done again by the next KVM_RUN.
+ * the guest is done again by the next KVM_RUN, and at once by one that comes back
+ * with -EINTR: the slot was on its way out.
  *
- * Return: the error, with KVM_EXIT_MEMORY_FAULT prepared.
+ * Return: the error, with the exit prepared.
  */
 int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
 {
 	int r = vcpu->gmem_error;
 
+	vcpu->gmem_error = 0;
+	if (r == -EAGAIN) {
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return -EINTR;
+	}
+
 	kvm_prepare_memory_fault_exit(vcpu, vcpu->gmem_gpa, PAGE_SIZE, false, false,
 				      kvm_mem_is_private(vcpu->kvm,
 							 gpa_to_gfn(vcpu->gmem_gpa)));
-	vcpu->gmem_error = 0;
 
 	return r == -EACCES ? -EFAULT : r;
 }

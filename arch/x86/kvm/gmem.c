@@ -20,19 +20,22 @@ bool kvm_arch_gmem_readable(struct kvm *kvm)
  * @vcpu: vCPU that is about to run; the slot in its cache has a guest_memfd
  *
  * Context: process context, srcu held; may sleep.
- * Return: true if the guest has asked for its TLB to be flushed.
+ * Return: 1 if the guest has asked for its TLB to be flushed, 0 if not, -ENXIO if
+ * the memory is at userspace_addr.
  */
-bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
+int kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
 {
 	struct gfn_to_hva_cache *ghc = &vcpu->arch.st.cache;
 	struct kvm_gmem_window win;
 	struct kvm_steal_time *st;
 	u8 preempted;
 	u32 version;
+	int r;
 
-	if (kvm_gmem_open(vcpu->kvm, ghc->memslot, gpa_to_gfn(ghc->gpa),
-			  KVM_GMEM_SLEEP, &win))
-		return false;
+	r = kvm_gmem_open(vcpu->kvm, ghc->memslot, gpa_to_gfn(ghc->gpa),
+			  KVM_GMEM_SLEEP, &win);
+	if (r)
+		return r == -ENXIO ? r : 0;
 
 	st = win.addr + offset_in_page(ghc->gpa);
 	if (guest_pv_has(vcpu, KVM_FEATURE_PV_TLB_FLUSH)) {
@@ -57,7 +60,7 @@ bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(st->version, version + 1);
 
 	kvm_gmem_close(&win);
-	return preempted & KVM_VCPU_FLUSH_TLB;
+	return !!(preempted & KVM_VCPU_FLUSH_TLB);
 }
 
 /**
@@ -70,20 +73,26 @@ bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
  * run queue is locked.
  *
  * Context: under the lock of the run queue, interrupts off; srcu held.
+ * Return: false if the memory is at userspace_addr.
  */
-void kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
+bool kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
 {
 	struct gfn_to_hva_cache *ghc = &vcpu->arch.st.cache;
 	struct kvm_gmem_window win;
 	struct kvm_steal_time *st;
+	int r;
 
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
-	    kvm_gmem_open(vcpu->kvm, ghc->memslot, gpa_to_gfn(ghc->gpa),
-			  KVM_GMEM_TRYLOCK, &win))
-		return;
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		return true;
+
+	r = kvm_gmem_open(vcpu->kvm, ghc->memslot, gpa_to_gfn(ghc->gpa),
+			  KVM_GMEM_TRYLOCK, &win);
+	if (r)
+		return r != -ENXIO;
 
 	st = win.addr + offset_in_page(ghc->gpa);
 	WRITE_ONCE(st->preempted, KVM_VCPU_PREEMPTED);
 	vcpu->arch.st.preempted = KVM_VCPU_PREEMPTED;
 	kvm_gmem_close(&win);
+	return true;
 }
