@@ -8,6 +8,9 @@
 
 #include "gmem_test.h"
 
+#define KERNEL	GM_LINUX_KERNEL
+#define INITRD	GM_LINUX_INITRD
+
 static void check_cpus(struct gm_linux *g, const char *cpus)
 {
 	/* Quotes, so that the terminal's echo of it is something else. */
@@ -114,6 +117,8 @@ static void private_share(void)
 	gm_linux_power_off(&g);
 }
 
+#define CHURN	"while [ ! -e /tmp/end ]; do gmem-share churn 64 100 || break; done"
+
 /*
  * The guest works with its memory and looks at the results, while pages beside
  * that are shared, taken back and given up.
@@ -128,12 +133,11 @@ static void stress(bool hidden)
 
 	gm_linux_run(&g, "dd if=/dev/zero of=/tmp/all bs=1M count=48 2>/dev/null; rm /tmp/all");
 	held = gm_linux_fdinfo(&g, "gmem-allocated");
-	gm_linux_type(&g, "while [ ! -e /tmp/end ]; do gmem-share churn 64 100 || break; done >/tmp/churn 2>&1 &\n");
+	gm_linux_type(&g, CHURN " >/tmp/churn 2>&1 &\n");
 	gm_linux_expect(&g, GM_LINUX_PROMPT);
-	gm_linux_run(&g, "stress-ng --vm 2 --vm-bytes 16M --vm-method all --verify --timeout 20"
-		     " --metrics-brief");
-	gm_linux_run(&g, "touch /tmp/end; wait; cat /tmp/churn; grep -q changed /tmp/churn"
-		     " && ! grep -v changed /tmp/churn");
+	gm_linux_run(&g, "stress-ng --vm 2 --vm-bytes 16M --vm-method all --verify -t 20");
+	gm_linux_run(&g, "touch /tmp/end; wait; cat /tmp/churn");
+	gm_linux_run(&g, "grep -q changed /tmp/churn && ! grep -v changed /tmp/churn");
 	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-shared"), 0);
 	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-live"), 0);
 	gm_assert_ge(gm_linux_fdinfo(&g, "gmem-allocated"), held);
@@ -185,7 +189,7 @@ static void ordinary_memfd(void)
 static void ordinary_4g(void)
 {
 	const char *const args[] = {
-		"--kernel", GM_LINUX_KERNEL, "--initrd", GM_LINUX_INITRD, "--append", GM_LINUX_CMDLINE,
+		"--kernel", KERNEL, "--initrd", INITRD, "--append", GM_LINUX_CMDLINE,
 		"--ordinary", "--memory", "4G", NULL
 	};
 	struct gm_linux g = gm_linux_start(args);
@@ -310,21 +314,21 @@ static void bad_options(void)
 {
 	REFUSED(2, "no kernel: name one", "--ordinary");
 	REFUSED(2, "'bzImage' is no option", "bzImage");
-	REFUSED(2, "--memory 12 is no size", "--kernel", GM_LINUX_KERNEL, "--memory", "12");
-	REFUSED(2, "--memory M is no size", "--kernel", GM_LINUX_KERNEL, "--memory", "M");
-	REFUSED(2, "--memory -1G is no size", "--kernel", GM_LINUX_KERNEL, "--memory", "-1G");
-	REFUSED(2, "is no size", "--kernel", GM_LINUX_KERNEL, "--memory", "99999999999999999999G");
-	REFUSED(2, "no multiple of --block", "--kernel", GM_LINUX_KERNEL, "--memory", "255M");
-	REFUSED(2, "no multiple of --block", "--kernel", GM_LINUX_KERNEL, "--block", "1G");
-	REFUSED(2, "too small", "--kernel", GM_LINUX_KERNEL, "--memory", "64K", "--block", "4K");
-	REFUSED(2, "--block 8K", "--kernel", GM_LINUX_KERNEL, "--block", "8K");
-	REFUSED(2, "--source tape", "--kernel", GM_LINUX_KERNEL, "--source", "tape");
-	REFUSED(2, "--cpus 0", "--kernel", GM_LINUX_KERNEL, "--cpus", "0");
-	REFUSED(2, "--cpus 65", "--kernel", GM_LINUX_KERNEL, "--cpus", "65");
-	REFUSED(2, "--cpus 1x", "--kernel", GM_LINUX_KERNEL, "--cpus", "1x");
-	REFUSED(2, "no 4K pages", "--kernel", GM_LINUX_KERNEL, "--source", "hugetlb", "--block", "4K");
-	REFUSED(2, "never private", "--kernel", GM_LINUX_KERNEL, "--source", "memfd");
-	REFUSED(2, "maps every memfd", "--kernel", GM_LINUX_KERNEL, "--source", "memfd", "--ordinary",
+	REFUSED(2, "--memory 12 is no size", "--kernel", KERNEL, "--memory", "12");
+	REFUSED(2, "--memory M is no size", "--kernel", KERNEL, "--memory", "M");
+	REFUSED(2, "--memory -1G is no size", "--kernel", KERNEL, "--memory", "-1G");
+	REFUSED(2, "is no size", "--kernel", KERNEL, "--memory", "99999999999999999999G");
+	REFUSED(2, "no multiple of --block", "--kernel", KERNEL, "--memory", "255M");
+	REFUSED(2, "no multiple of --block", "--kernel", KERNEL, "--block", "1G");
+	REFUSED(2, "too small", "--kernel", KERNEL, "--memory", "64K", "--block", "4K");
+	REFUSED(2, "--block 8K", "--kernel", KERNEL, "--block", "8K");
+	REFUSED(2, "--source tape", "--kernel", KERNEL, "--source", "tape");
+	REFUSED(2, "--cpus 0", "--kernel", KERNEL, "--cpus", "0");
+	REFUSED(2, "--cpus 65", "--kernel", KERNEL, "--cpus", "65");
+	REFUSED(2, "--cpus 1x", "--kernel", KERNEL, "--cpus", "1x");
+	REFUSED(2, "no 4K pages", "--kernel", KERNEL, "--source", "hugetlb", "--block", "4K");
+	REFUSED(2, "never private", "--kernel", KERNEL, "--source", "memfd");
+	REFUSED(2, "maps every memfd", "--kernel", KERNEL, "--source", "memfd", "--ordinary",
 		"--no-direct-map");
 }
 
@@ -358,21 +362,21 @@ static void bad_files(void)
 	make_file(IMAGE, "", 0);
 	REFUSED(1, "is no bzImage", "--ordinary", "--kernel", IMAGE);
 	make_file(IMAGE, text, sizeof(text) - 1);
-	REFUSED(1, "whole sectors", "--ordinary", "--kernel", GM_LINUX_KERNEL, "--disk", IMAGE);
+	REFUSED(1, "whole sectors", "--ordinary", "--kernel", KERNEL, "--disk", IMAGE);
 	REFUSED(1, "is no bzImage", "--ordinary", "--kernel", IMAGE);
-	REFUSED(1, "No such file", "--ordinary", "--kernel", GM_LINUX_KERNEL, "--initrd", "/nowhere");
-	REFUSED(1, "No such file", "--ordinary", "--kernel", GM_LINUX_KERNEL, "--disk", "/nowhere");
-	REFUSED(1, "shorten --append", "--ordinary", "--kernel", GM_LINUX_KERNEL, "--append", text);
-	REFUSED(1, "give more --memory", "--ordinary", "--kernel", GM_LINUX_KERNEL, "--memory", "16M");
+	REFUSED(1, "No such file", "--ordinary", "--kernel", KERNEL, "--initrd", "/nowhere");
+	REFUSED(1, "No such file", "--ordinary", "--kernel", KERNEL, "--disk", "/nowhere");
+	REFUSED(1, "shorten --append", "--ordinary", "--kernel", KERNEL, "--append", text);
+	REFUSED(1, "give more --memory", "--ordinary", "--kernel", KERNEL, "--memory", "16M");
 
-	fd = open(GM_LINUX_KERNEL, O_RDONLY);
-	gm_assert(fd >= 0, "%s: %s", GM_LINUX_KERNEL, strerror(errno));
+	fd = open(KERNEL, O_RDONLY);
+	gm_assert(fd >= 0, "%s: %s", KERNEL, strerror(errno));
 	gm_assert_eq(read(fd, image, sizeof(image)), sizeof(image));
 	close(fd);
 	/* Room for the kernel to unpack itself, and no more. */
 	snprintf(text, sizeof(text), "%lluM", (*(u64 *)(image + AT_PREF_ADDRESS) +
 		 *(u32 *)(image + AT_INIT_SIZE) + GM_2M - 1) / GM_2M * 2);
-	REFUSED(1, "give more --memory", "--ordinary", "--kernel", GM_LINUX_KERNEL, "--initrd", GM_LINUX_INITRD,
+	REFUSED(1, "give more --memory", "--ordinary", "--kernel", KERNEL, "--initrd", INITRD,
 		"--memory", text);
 	make_file(IMAGE, image, 1024);
 	REFUSED(1, "ends early", "--ordinary", "--kernel", IMAGE);
@@ -387,7 +391,7 @@ static void bad_files(void)
 
 static void no_memory(void)
 {
-	REFUSED(1, "give less --memory", "--kernel", GM_LINUX_KERNEL, "--source", "hugetlb",
+	REFUSED(1, "give less --memory", "--kernel", KERNEL, "--source", "hugetlb",
 		"--memory", "16G");
 }
 

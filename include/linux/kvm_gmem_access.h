@@ -66,7 +66,7 @@ struct kvm_gmem_warm {
 #ifdef CONFIG_KVM_GUEST_MEMFD
 bool kvm_arch_gmem_readable(struct kvm *kvm);
 
-bool kvm_gmem_serves(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn);
+bool kvm_gmem_serves(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn);
 int kvm_gmem_open(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		  enum kvm_gmem_mode mode, struct kvm_gmem_window *win);
 void kvm_gmem_close(struct kvm_gmem_window *win);
@@ -88,7 +88,7 @@ int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
 			  const void *new, int size);
 int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu);
 
-int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 		      struct kvm_host_map *map);
 void kvm_vcpu_gmem_unmap(struct kvm_vcpu *vcpu, struct kvm_host_map *map);
 
@@ -107,8 +107,8 @@ static inline int kvm_gmem_read(struct kvm *kvm, struct kvm_memory_slot *slot,
 	return -EFAULT;
 }
 
-static inline bool kvm_gmem_serves(struct kvm *kvm, struct kvm_memory_slot *slot,
-				   gfn_t gfn)
+static inline bool kvm_gmem_serves(struct kvm *kvm,
+				   const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	return false;
 }
@@ -169,7 +169,7 @@ static inline bool kvm_gmem_set_preempted(struct kvm_vcpu *vcpu)
 }
 
 static inline int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu,
-				    struct kvm_memory_slot *slot,
+				    const struct kvm_memory_slot *slot,
 				    struct kvm_host_map *map)
 {
 	return -EINVAL;

@@ -43,7 +43,7 @@ bool __weak kvm_arch_gmem_readable(struct kvm *kvm)
  * under mmu_lock without a retry window; where the file has them, also under
  * invalidate_lock.
  */
-static int kvm_gmem_check(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
+static int kvm_gmem_check(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	bool readable = kvm_arch_gmem_readable(kvm);
 	bool only = kvm_memslot_is_gmem_only(slot);
@@ -64,7 +64,7 @@ static int kvm_gmem_check(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t g
  * Context: srcu held. Stable as attributes are.
  * Return: false if it is at userspace_addr.
  */
-bool kvm_gmem_serves(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
+bool kvm_gmem_serves(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	return kvm_slot_has_gmem(slot) && kvm_gmem_check(kvm, slot, gfn) != -ENXIO;
 }
@@ -79,6 +79,7 @@ static __always_inline void *kvm_gmem_begin_warm(struct kvm_vcpu *vcpu, gfn_t gf
 	const struct kvm_gmem_warm *warm = &vcpu->gmem_warm;
 	unsigned long offset = gfn - warm->gfn;
 	struct kvm *kvm = vcpu->kvm;
+	void *addr = NULL;
 
 	if (offset >= warm->nr || kvm_get_running_vcpu() != vcpu)
 		return NULL;
@@ -87,11 +88,12 @@ static __always_inline void *kvm_gmem_begin_warm(struct kvm_vcpu *vcpu, gfn_t gf
 	if (likely(warm->mmu_seq == kvm->mmu_invalidate_seq &&
 		   !kvm->mmu_invalidate_in_progress &&
 		   warm->generation == kvm_vcpu_memslots(vcpu)->generation))
-		return gmem_map_local(warm->inode, warm->pfn +
+		addr = gmem_map_local(warm->inode, warm->pfn +
 				      array_index_nospec(offset, warm->nr));
-	read_unlock(&kvm->mmu_lock);
+	else
+		read_unlock(&kvm->mmu_lock);
 
-	return NULL;
+	return addr;
 }
 
 static __always_inline void kvm_gmem_end_warm(struct kvm_vcpu *vcpu, void *addr)
@@ -222,6 +224,7 @@ static int __kvm_gmem_open(struct kvm *kvm, struct kvm_vcpu *vcpu,
 		cond_resched();
 	}
 }
+
 /**
  * kvm_gmem_open - open a window on a page of guest memory
  * @kvm: the VM
@@ -681,7 +684,7 @@ int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
  * Context: process context, srcu held, vCPU loaded; may sleep.
  * Return: 0, -EINVAL if @map is not local, or as kvm_vcpu_gmem_read().
  */
-int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 		      struct kvm_host_map *map)
 {
 	void *copy;
@@ -695,7 +698,8 @@ int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 	if (!copy)
 		return -ENOMEM;
 
-	r = kvm_vcpu_gmem_read(vcpu, slot, map->gfn, copy, 0, PAGE_SIZE);
+	r = kvm_vcpu_gmem_read(vcpu, (struct kvm_memory_slot *)slot, map->gfn, copy, 0,
+			       PAGE_SIZE);
 	if (r) {
 		free_page((unsigned long)copy);
 		return r;
