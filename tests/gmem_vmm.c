@@ -123,7 +123,7 @@ static void private_share(void)
  * The guest works with its memory and looks at the results, while pages beside
  * that are shared, taken back and given up.
  */
-static void stress(bool hidden)
+static void busy(bool hidden)
 {
 	const struct gm_boot b = {
 		.source = GM_SRC_THP_2M, .cpus = "2", .stress = true, .hidden = hidden
@@ -147,12 +147,12 @@ static void stress(bool hidden)
 
 static void stress_private(void)
 {
-	stress(false);
+	busy(false);
 }
 
 static void stress_hidden(void)
 {
-	stress(true);
+	busy(true);
 }
 
 #define ORDINARY(name, source, cpus) \
