@@ -51,11 +51,13 @@ int kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
 	version = READ_ONCE(st->version);
 	version += 1 + (version & 1);
 	WRITE_ONCE(st->version, version);
+	/* Who finds what comes next finds the version odd, too. */
 	smp_wmb();
 
 	WRITE_ONCE(st->steal, READ_ONCE(st->steal) +
 		   current->sched_info.run_delay - vcpu->arch.st.last_steal);
 	vcpu->arch.st.last_steal = current->sched_info.run_delay;
+	/* And even again only once it is all there. */
 	smp_wmb();
 	WRITE_ONCE(st->version, version + 1);
 
