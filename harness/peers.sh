@@ -11,7 +11,7 @@ PACKS=(libhugetlbfs stress-ng linux)
 # One version on every Debian: the list of its results belongs to it. What is
 # packaged are tools and library; the tests are in the source package only.
 HUGETLBFS_VERSION=2.24-1
-HUGETLBFS_SUITE=trixie
+SUITE=trixie
 
 # pack NAME: make initramfs/NAME.cpio current
 pack() {
@@ -57,7 +57,7 @@ hugetlbfs_tar() {
 }
 
 fetch_hugetlbfs() {
-	private_apt deb-src "$HUGETLBFS_SUITE"
+	private_apt deb-src "$SUITE"
 	cd "$CACHE" || return
 	# Upstream's tarball, checked against the archive's signed index. Debian's
 	# changes are for the package and not for the tests.
@@ -126,16 +126,34 @@ make_pack_libhugetlbfs() {
 	done
 }
 
-# Linux for the VMM: the kernel that was built, and an initial file system that
-# ends in a shell; another one has stress-ng as well
+# Linux for the VMM: the kernel that was built, one as Debian ships it for clouds,
+# and an initial file system that ends in a shell; another one has stress-ng as well
+
+cloud_deb() {
+	find "$CACHE" -maxdepth 1 -name 'linux-image-*-cloud-amd64_*.deb' | sort -V | tail -n 1
+}
+
+fetch_cloud_kernel() {
+	local name
+
+	private_apt deb "$SUITE"
+	cd "$CACHE" || return
+	# What the package without a version stands for today.
+	name=$(apt-cache "${APT[@]:2}" depends linux-image-cloud-amd64 |
+		awk '$1 == "Depends:" { print $2; exit }')
+	"${APT[@]}" download "$name"
+}
 
 pack_needs_linux() {
 	kernel gmem
 	packages busybox-static stress-ng
+	[ -n "$(cloud_deb)" ] ||
+		step "fetching Debian's cloud kernel" "$BUILD/log/source.log" fetch_cloud_kernel
 }
 
 pack_id_linux() {
 	pack_id_stress-ng
+	cloud_deb
 	hash_of "$BUILD/gmem/arch/x86/boot/bzImage" "$TOP/tests/guest-init" \
 		"$BUILD/selftests/gmem/gmem/gmem-share"
 }
@@ -146,6 +164,8 @@ make_pack_linux() {
 	rm -rf "$root"
 	mkdir -p "$dest" "$root"/{bin,dev,proc,sys,tmp}
 	cp "$BUILD/gmem/arch/x86/boot/bzImage" "$dest"
+	dpkg-deb --fsys-tarfile "$(cloud_deb)" |
+		tar -xO --wildcards './boot/vmlinuz-*' >"$dest/cloud"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	busybox --list | while read -r applet; do
 		[ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"

@@ -5,6 +5,8 @@
  * is given back is mapped again.
  */
 #include <linux/elf.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "gmem_test.h"
@@ -134,6 +136,10 @@ static void assert_no_gup(const struct scene *s)
 		close(disk);
 	}
 	gm_assert_errno(madvise(s->mem, GM_PAGE, MADV_POPULATE_READ), EINVAL);
+	gm_assert_errno(madvise(s->mem, GM_PAGE, MADV_DONTNEED), EINVAL);
+	gm_assert_errno(syscall(SYS_futex, s->mem, FUTEX_WAKE, 1), EFAULT);
+	gm_assert_ok(mlock(s->mem, GM_PAGE));
+	gm_assert_eq(gm_proc_value("/proc/self/status", "VmLck"), 0);
 }
 
 /* A system call that copies is the host's own access, as in any mapping. */

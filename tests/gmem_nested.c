@@ -351,6 +351,133 @@ static void no_paging(unsigned int source, u64 size)
 	kvm_vm_free(vm);
 }
 
+/* errno of KVM_PRE_FAULT_MEMORY for one block. No state of the vCPU changes by it. */
+static int prefault_at(struct scene *s, u64 off)
+{
+	struct kvm_pre_fault_memory range = { .gpa = GM_GPA + off, .size = GM_2M };
+	struct kvm_vcpu_events events, events_after;
+	struct kvm_sregs sregs, sregs_after;
+	struct kvm_regs regs, regs_after;
+	int err;
+
+	vcpu_regs_get(s->vcpu, &regs);
+	vcpu_sregs_get(s->vcpu, &sregs);
+	vcpu_events_get(s->vcpu, &events);
+	err = __vcpu_ioctl(s->vcpu, KVM_PRE_FAULT_MEMORY, &range) ? errno : 0;
+	gm_assert_eq(range.size, err ? GM_2M : 0);
+	vcpu_regs_get(s->vcpu, &regs_after);
+	vcpu_sregs_get(s->vcpu, &sregs_after);
+	vcpu_events_get(s->vcpu, &events_after);
+	gm_assert(!memcmp(&regs, &regs_after, sizeof(regs)), "registers changed");
+	gm_assert(!memcmp(&sregs, &sregs_after, sizeof(sregs)), "system registers changed");
+	gm_assert(!memcmp(&events, &events_after, sizeof(events)), "events changed");
+	return err;
+}
+
+static u64 mapped_2m(struct scene *s)
+{
+	return vm_get_stat(s->vm, pages_2m);
+}
+
+/* Whether there is an answer, and which, is up to the MMU that the vCPU uses now. */
+static void prefault(void)
+{
+	const int answer = npt_on() ? 0 : EOPNOTSUPP;
+	struct kvm_vcpu_events events;
+	struct scene s;
+	u64 before;
+
+	open_scene(&s, GM_SRC_THP_2M, 8 * GM_2M);
+	vcpu_args_set(s.vcpu, 1, 0);
+	sync_guest(&s);
+	before = mapped_2m(&s);
+	gm_assert_eq(prefault_at(&s, 0), answer);
+	gm_assert_eq(mapped_2m(&s), before + !answer);
+	/* What is there already is there. */
+	gm_assert_eq(prefault_at(&s, 0), answer);
+	gm_assert_eq(mapped_2m(&s), before + !answer);
+
+	/* System management mode has its own slots, none of them here. */
+	vcpu_events_get(s.vcpu, &events);
+	events.flags |= KVM_VCPUEVENT_VALID_SMM;
+	events.smi.smm = 1;
+	vcpu_events_set(s.vcpu, &events);
+	gm_assert_eq(prefault_at(&s, GM_2M), npt_on() ? ENOENT : EOPNOTSUPP);
+	gm_assert_eq(mapped_2m(&s), before + !answer);
+	events.smi.smm = 0;
+	vcpu_events_set(s.vcpu, &events);
+	gm_assert_eq(prefault_at(&s, GM_2M), answer);
+	gm_assert_eq(mapped_2m(&s), before + 2 * !answer);
+	close_scene(&s);
+}
+
+/* Another CPUID before the vCPU has run is another MMU, and the same answer. */
+static void prefault_cpuid(void)
+{
+	const int answer = npt_on() ? 0 : EOPNOTSUPP;
+	struct scene s;
+
+	open_scene(&s, GM_SRC_THP_2M, 8 * GM_2M);
+	gm_assert_eq(prefault_at(&s, 0), answer);
+	vcpu_set_cpuid_property(s.vcpu, X86_PROPERTY_MAX_PHY_ADDR, 40);
+	gm_assert_eq(prefault_at(&s, 0), answer);
+	gm_assert_eq(prefault_at(&s, GM_2M), answer);
+	vcpu_args_set(s.vcpu, 1, 0);
+	sync_guest(&s);
+	gm_assert_eq(prefault_at(&s, 2 * GM_2M), answer);
+	close_scene(&s);
+}
+
+static void l2_sync(void)
+{
+	for (;;)
+		GUEST_SYNC(2);
+}
+
+static void l1_stays_in_l2(struct svm_test_data *svm)
+{
+	generic_svm_setup(svm, l2_sync);
+	GUEST_SYNC(1);
+	run_guest(svm->vmcb, svm->vmcb_gpa);
+	GUEST_FAIL("l2 came back");
+}
+
+/* The vCPU stops in the inner guest: GM_GPA is that guest's, if its tables are its own. */
+static void prefault_inner(bool inner_npt)
+{
+	const int answer = npt_on() && !inner_npt ? 0 : EOPNOTSUPP;
+	struct scene s;
+	u64 svm_gva;
+
+	if (inner_npt && !npt_on())
+		gm_skip("needs nested paging (kvm_amd.npt=1)");
+	gm_assert(kvm_cpu_has(X86_FEATURE_SVM), "no nested SVM");
+	open_scene(&s, GM_SRC_THP_2M, 2 * GM_2M);
+	if (inner_npt)
+		vm_enable_npt(s.vm);
+	vcpu_alloc_svm(s.vm, &svm_gva);
+	vcpu_args_set(s.vcpu, 1, svm_gva);
+	vcpu_arch_set_entry_point(s.vcpu, l1_stays_in_l2);
+	if (inner_npt)
+		tdp_identity_map_default_memslots(s.vm);
+	sync_guest(&s);
+	gm_assert_eq(prefault_at(&s, 0), npt_on() ? 0 : EOPNOTSUPP);
+	sync_guest(&s);
+	gm_assert_eq(prefault_at(&s, GM_2M), answer);
+	sync_guest(&s);
+	close_scene(&s);
+}
+
+static void prefault_inner_npt(void)
+{
+	prefault_inner(true);
+}
+
+static void prefault_inner_shadow(void)
+{
+	prefault_inner(false);
+}
+
 #define CASE(name, call) static void name(void) { call; }
 
 CASE(npt_4k_4k, inner_npt(GM_SRC_4K, GM_2M, PG_LEVEL_4K, true))
@@ -403,6 +530,10 @@ static const struct gm_case cases[] = {
 	{ "no_paging_4k", flat_4k },
 	{ "no_paging_2m", flat_2m },
 	{ "no_paging_1g", flat_1g },
+	{ "prefault", prefault },
+	{ "prefault_cpuid", prefault_cpuid },
+	{ "prefault_inner_npt", prefault_inner_npt },
+	{ "prefault_inner_shadow", prefault_inner_shadow },
 	{ "control_blocks_4k", control_blocks_4k },
 	{ "control_blocks_2m", control_blocks_2m },
 };

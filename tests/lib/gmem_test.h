@@ -512,6 +512,7 @@ struct gm_linux {
 };
 
 #define GM_LINUX_KERNEL	"/usr/lib/linux/bzImage"
+#define GM_LINUX_CLOUD	"/usr/lib/linux/cloud"	/* Debian's */
 #define GM_LINUX_INITRD	"/usr/lib/linux/initrd"
 #define GM_LINUX_STRESS	"/usr/lib/linux/initrd-stress"
 /*
@@ -534,6 +535,7 @@ struct gm_boot {
 	bool hidden;		/* from the host's kernel as well */
 	bool memfd;		/* no guest_memfd, but pages of the pool */
 	bool stress;		/* with stress-ng */
+	bool cloud;		/* a kernel as Debian ships it */
 };
 
 struct gm_linux gm_linux_start(const char *const *args);	/* the VMM's */

@@ -263,7 +263,7 @@ struct gm_linux gm_linux_boot(const struct gm_boot *b)
 	const struct gm_source *src = &gm_sources[b->source];
 	const bool gigabyte = src->block == GM_1G;
 	const char *args[MAX_ARGS] = {
-		"--kernel", GM_LINUX_KERNEL,
+		"--kernel", b->cloud ? GM_LINUX_CLOUD : GM_LINUX_KERNEL,
 		"--initrd", b->stress ? GM_LINUX_STRESS : GM_LINUX_INITRD,
 		"--append", GM_LINUX_CMDLINE, "--stats",
 		"--memory", gigabyte ? "1G" : "256M",
