@@ -86,14 +86,16 @@ static void boot_private(unsigned int source, const char *cpus, bool hidden)
 	gm_linux_power_off(&g);
 }
 
-/* Nobody has prepared this kernel for it. */
+/*
+ * Nobody has prepared this kernel for it. On two of QEMU's processors at once it
+ * crashes now and then, in ordinary VMs as well.
+ */
 static void private_cloud(void)
 {
-	const struct gm_boot b = { .source = GM_SRC_THP_2M, .cpus = "2", .cloud = true };
+	const struct gm_boot b = { .source = GM_SRC_THP_2M, .cloud = true };
 	struct gm_linux g = gm_linux_boot(&b);
 
 	gm_assert(strstr(g.text, "cloud-amd64"), "another kernel");
-	check_cpus(&g, "2");
 	check_blocks(&g, &b);
 	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-private"), gm_linux_fdinfo(&g, "gmem-size"));
 	gm_linux_check_unreadable(&g);
