@@ -21,14 +21,6 @@ GIVES=(
 	'gmem|give-1g|gmem in place, 1 GiB'
 )
 
-# Linux as the guest, from its first instruction to its shell.
-BOOTS=(
-	'gmem|linux-vm|ordinary VM on 2 MiB hugetlb'
-	'gmem|linux-2m|private, 2 MiB'
-	'gmem|linux-hidden|private, 2 MiB, no direct map'
-	'gmem|linux-1g|private, 1 GiB'
-)
-
 # Everything that was measured of it, by KERNEL KIND; KEY UNIT NAME.
 COLUMNS=(
 	'stock|give-7.3|7.3'
@@ -74,13 +66,6 @@ run_usage() {
 	  2 MiB          in one request, there and back
 	  16 GiB         one request for memory that nobody has touched
 	  held           for 2 MiB of which the host has one half
-
-	At last the kernel that was just built boots as a guest of the VMM in
-	tools/gmem/vmm, all of its memory private, and says so itself.
-
-	  instructions   from the guest's first one to its shell
-	  emulated       instructions of the guest that KVM had to emulate
-	  4 KiB ...      mappings of the guest's memory at its shell
 	END
 }
 
@@ -125,20 +110,19 @@ measure() {
 
 	shift
 	GMEM_LOG=$BUILD/log/bench-$kernel.log "$TOP/dev" exec --kernel "$kernel" --mem 6G --icount \
-		--pack linux --append 'nokaslr hugetlb_free_vmemmap=on' -- gmem_bench --mib "$MIB" "$@"
+		--append 'nokaslr hugetlb_free_vmemmap=on' -- gmem_bench --mib "$MIB" "$@"
 }
 
 kinds_of() {
 	local row kernel kind
 
-	for row in "${ROWS[@]}" "${GIVES[@]}" "${BOOTS[@]}"; do
+	for row in "${ROWS[@]}" "${GIVES[@]}"; do
 		IFS='|' read -r kernel kind _ <<<"$row"
 		[ "$kernel" != "$1" ] || echo "$kind"
 	done
 }
 
-# measured KERNEL: the lines of gmem_bench for its kinds, and before that of a Linux
-# what it said; what else gmem_bench says is shown
+# measured KERNEL: the lines of gmem_bench for its kinds; what else it says is shown
 measured() {
 	local line
 	local -a kinds
@@ -147,7 +131,7 @@ measured() {
 	{ measure "$1" "${kinds[@]}" || echo "status $? of the $1 boot"; } |
 		while read -r line; do
 			case $line in
-			kind=*|console:*) echo "$line";;
+			kind=*)		echo "$line";;
 			*[Ss]eed*)	;;
 			*)		say "$line";;
 			esac
@@ -218,29 +202,6 @@ print_gives() {
 	done
 }
 
-# A row for each kind of memory.
-print_boots() {
-	local line row kind name
-
-	printf '\nLinux boots in a VM, to its shell:\n\n'
-	printf '%-30s %13s %9s %6s %6s %6s %8s %11s\n' '' instructions emulated '4 KiB' '2 MiB' \
-		'1 GiB' private references
-	for line; do
-		for row in "${BOOTS[@]}"; do
-			IFS='|' read -r _ kind name <<<"$row"
-			[ "$kind" = "$(value "$line" kind)" ] || continue
-			if [[ $line == *error=* ]]; then
-				printf '%-30s  cannot be had here: %s\n' "$name" "$(value "$line" error)"
-				continue
-			fi
-			printf '%-30s %11d M %9d %6d %6d %6d %7s%% %11s\n' "$name" \
-				$(($(value "$line" instructions) / 1000000)) "$(value "$line" emulated)" \
-				"$(value "$line" pages_4k)" "$(value "$line" pages_2m)" \
-				"$(value "$line" pages_1g)" "$(value "$line" private)" "$(value "$line" refs)"
-		done
-	done
-}
-
 # The one line that says what it means.
 meaning() {
 	local stock=$1 huge=$2 gmem=$3
@@ -259,7 +220,7 @@ ratio() {
 
 verb_run() {
 	local kernel line key
-	local -a gives=() boots=() said=()
+	local -a gives=()
 	local -A got=()
 
 	table_options run_usage "$@"
@@ -267,15 +228,9 @@ verb_run() {
 	table_header
 	for kernel in stock gmem; do
 		while read -r line; do
-			if [[ $line == console:* ]]; then
-				said+=("${line#console: }")
-				continue
-			fi
 			key="$kernel $(value "$line" kind)"
 			if [[ $key == *' give-'* ]]; then
 				gives+=("$line")
-			elif [[ $key == *' linux-'* ]]; then
-				boots+=("$line")
 			else
 				print_row "$kernel" "$line"
 			fi
@@ -284,11 +239,7 @@ verb_run() {
 	done
 	meaning "${got[stock 4k]:-}" "${got[stock vm-hugetlb-2m]:-}" "${got[gmem hugetlb-2m]:-}"
 	print_gives "${gives[@]}"
-	print_boots "${boots[@]}"
-	# All of them say the same; the last one has the last word.
-	printf '\n'
-	[ ${#said[@]} -eq 0 ] || printf '  %s\n' "${said[@]: -3}"
-	[ ${#got[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]} + ${#BOOTS[@]})) ] || exit 1
+	[ ${#got[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) ] || exit 1
 }
 
 # cell VALUE UNIT OF-7.3: OF-7.3 is a dash where there is nothing to compare with
@@ -338,7 +289,6 @@ json() {
 verb_bench() {
 	local kernel kind line
 	local -A LINES=()
-	local -a boots=()
 
 	table_options bench_usage "$@"
 	# What run does not show, with the name that it would have.
@@ -346,7 +296,6 @@ verb_bench() {
 	GIVES+=('gmem|give-7.3|' 'gmem|give-hugetlb-2m|' 'gmem|give-hugetlb-1g|')
 	for kernel in stock gmem; do
 		while read -r line; do
-			[[ $line != console:* ]] || continue
 			LINES[$kernel $(value "$line" kind)]=$line
 			[ -z "$JSON" ] || json "$kernel" "$line"
 		done < <(measured "$kernel")
@@ -359,11 +308,6 @@ verb_bench() {
 			print_row "$kernel" "${LINES[$kernel $kind]:-kind=$kind error=measured}"
 		done
 		print_details
-		for line in "${BOOTS[@]}"; do
-			IFS='|' read -r kernel kind _ <<<"$line"
-			boots+=("${LINES[$kernel $kind]:-kind=$kind error=measured}")
-		done
-		print_boots "${boots[@]}"
 	fi
-	[[ ${#LINES[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]} + ${#BOOTS[@]})) && "${LINES[*]}" != *error=* ]] || exit 1
+	[[ ${#LINES[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) && "${LINES[*]}" != *error=* ]] || exit 1
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What it costs a guest to touch its memory page by page, and what that memory
- * costs the host; what it costs to give memory to the host and back; and what it
- * costs to boot Linux in it: one "key=value ..." line per kind of memory.
+ * costs the host; what it costs to give memory to the host and back: one
+ * "key=value ..." line per kind of memory.
  *
  * Instructions are the TSC's, so they mean something under -icount shift=0 only.
  * Boot with nokaslr: references are read from struct page through /proc/kcore.
@@ -46,17 +46,6 @@ static const struct {
 	{ "give-hugetlb-1g", GM_SRC_HTLB_1G, GM_1G },
 };
 
-/* Linux, from its first instruction to its shell. */
-static const struct {
-	const char *name;
-	struct gm_boot boot;
-} boots[] = {
-	{ "linux-vm", { .source = GM_SRC_HTLB_2M, .kind = "--ordinary", .memfd = true } },
-	{ "linux-2m", { .source = GM_SRC_THP_2M } },
-	{ "linux-hidden", { .source = GM_SRC_THP_2M, .hidden = true } },
-	{ "linux-1g", { .source = GM_SRC_HTLB_1G } },
-};
-
 static void usage(const char *name)
 {
 	size_t i;
@@ -66,8 +55,6 @@ static void usage(const char *name)
 		printf(" %s", kinds[i].name);
 	for (i = 0; i < ARRAY_SIZE(gives); i++)
 		printf(" %s", gives[i].name);
-	for (i = 0; i < ARRAY_SIZE(boots); i++)
-		printf(" %s", boots[i].name);
 	printf("\n");
 }
 
@@ -134,7 +121,6 @@ static long stock_refs(const struct gm_file *f)
 	return refs;
 }
 
-/* On all blocks that the file has by now. */
 static long gmem_refs(const struct gm_file *f)
 {
 	size_t max = f->size / f->block, i, nr;
@@ -143,6 +129,7 @@ static long gmem_refs(const struct gm_file *f)
 
 	gm_assert(b, "no memory");
 	nr = gm_blocks(f, b, max);
+	gm_assert_eq(nr, max);
 	for (i = 0; i < nr; i++)
 		refs += b[i].refs;
 	free(b);
@@ -323,54 +310,6 @@ static void measure_give(const char *name, const struct gm_source *src, uint64_t
 	fflush(stdout);
 }
 
-/* The line of its console that begins so. */
-static void print_line(const struct gm_linux *g, const char *start)
-{
-	const char *at = strstr(g->text, start);
-
-	gm_assert(at, "no '%s'", start);
-	printf("console: %.*s\n", (int)strcspn(at, "\r\n"), at);
-}
-
-static void measure_boot(const char *name, const struct gm_boot *boot)
-{
-	const u64 block = gm_sources[boot->source].block;
-	const bool pool = gm_sources[boot->source].flags & GM_HUGETLB;
-	const long pages = block == GM_1G ? 1 : GM_LINUX_POOL;
-	long refs = 0, private = 0;
-	struct gm_file f;
-	struct gm_linux g;
-
-	if (pool && gm_pool_resize(block, pages) < pages) {
-		printf("kind=%s error=pool\n", name);
-		return;
-	}
-	g = gm_linux_boot(boot);
-	if (!boot->memfd) {
-		f = gm_linux_file(&g);
-		f.block = block;
-		refs = gmem_refs(&f);
-		private = 100 * gm_linux_fdinfo(&g, "gmem-private") / f.size;
-		gm_close(&f);
-		gm_linux_check_unreadable(&g);
-		print_line(&g, "Linux version");
-		print_line(&g, "MemTotal:");
-		printf("console: (its memory, read by the VMM: SIGBUS; by process_vm_readv: %s)\n",
-		       strerror(EFAULT));
-	}
-	printf("kind=%s instructions=%ld emulated=%ld pages_4k=%ld pages_2m=%ld pages_1g=%ld",
-	       name, gm_linux_said(&g, "ticks:"), gm_linux_said(&g, "kvm-insn_emulation:"),
-	       gm_linux_said(&g, "kvm-pages_4k:"), gm_linux_said(&g, "kvm-pages_2m:"),
-	       gm_linux_said(&g, "kvm-pages_1g:"));
-	if (!boot->memfd)
-		printf(" private=%ld refs=%ld", private, refs);
-	printf("\n");
-	fflush(stdout);
-	gm_linux_power_off(&g);
-	if (pool)
-		gm_pool_resize(block, 0);
-}
-
 static bool measure_kind(const char *name, uint64_t bytes)
 {
 	size_t i;
@@ -384,12 +323,6 @@ static bool measure_kind(const char *name, uint64_t bytes)
 	for (i = 0; i < ARRAY_SIZE(gives); i++) {
 		if (!strcmp(name, gives[i].name)) {
 			measure_give(name, &gm_sources[gives[i].source], gives[i].size);
-			return true;
-		}
-	}
-	for (i = 0; i < ARRAY_SIZE(boots); i++) {
-		if (!strcmp(name, boots[i].name)) {
-			measure_boot(name, &boots[i].boot);
 			return true;
 		}
 	}
