@@ -300,8 +300,8 @@ static void do_bind(struct fuzz *z, const struct fz_op *op)
 
 static int want_of_create(u64 size, u64 flags)
 {
-	const u64 known = GM_SHARED | GM_HUGETLB | GM_HUGEPAGE |
-			  GUEST_MEMFD_HUGE_MASK << GUEST_MEMFD_HUGE_SHIFT;
+	const u64 known = GM_SHARED | GUEST_MEMFD_FLAG_NO_DIRECT_MAP | GM_HUGETLB |
+			  GM_HUGEPAGE | GUEST_MEMFD_HUGE_MASK << GUEST_MEMFD_HUGE_SHIFT;
 	u64 shift = flags >> GUEST_MEMFD_HUGE_SHIFT, block = GM_PAGE;
 
 	if (flags & ~known)

@@ -115,7 +115,7 @@ static u64 random_flags(u64 *state)
 {
 	static const u64 sizes[] = { 0, 0, GM_HUGE_2M, GM_HUGE_2M, GM_HUGE_1G,
 				     22ULL << GUEST_MEMFD_HUGE_SHIFT };
-	u64 flags = below(state, 4);
+	u64 flags = below(state, 8);
 
 	if (below(state, 2))
 		flags |= GM_HUGETLB;
