@@ -290,8 +290,9 @@ void gm_emul_each(void (*fn)(unsigned int kind, unsigned int source), unsigned i
 	for (i = GM_SRC_4K; i <= GM_SRC_HTLB_1G; i++) {
 		if (gm_sources[i].block == GM_1G && gm_pool(GM_1G, "free") <= 0)
 			continue;
-		/* Where all takes long, only what is different to KVM. */
-		if (gm_time_scale() > 1 && i != GM_SRC_4K && i != GM_SRC_THP_2M)
+		/* All of them for one kind; of the others what is different to KVM. */
+		if ((kind != GM_PRIVATE || gm_time_scale() > 1) &&
+		    i != GM_SRC_4K && i != GM_SRC_THP_2M)
 			continue;
 		fn(kind, i);
 	}
