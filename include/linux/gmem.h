@@ -192,6 +192,11 @@ static inline void gmem_unmap_local(void *addr)
 {
 	kunmap_local(addr);
 }
+
+static inline bool gmem_pfn_is_hidden(unsigned long pfn)
+{
+	return false;
+}
 #endif
 
 long gmem_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
