@@ -212,190 +212,45 @@ static void file_closed(unsigned int kind, unsigned int source)
 	gm_emul_close(&s);
 }
 
-static void descriptor_private(void)
-{
-	gm_emul_each(descriptor, GM_PRIVATE);
-}
+#define CASE(name, call) static void name(void) { call; }
 
-static void descriptor_tracked(void)
-{
-	gm_emul_each(descriptor, GM_TRACKED);
-}
-
-static void descriptor_second(void)
-{
-	gm_emul_each(descriptor, GM_SECOND);
-}
-
-static void descriptor_ordinary(void)
-{
-	gm_emul_each(descriptor, GM_ORDINARY);
-}
-
-static void descriptor_hidden(void)
-{
-	gm_emul_each(descriptor, GM_HIDDEN);
-}
-
-static void fetch_private(void)
-{
-	gm_emul_each(fetch, GM_PRIVATE);
-}
-
-static void fetch_tracked(void)
-{
-	gm_emul_each(fetch, GM_TRACKED);
-}
-
-static void fetch_second(void)
-{
-	gm_emul_each(fetch, GM_SECOND);
-}
-
-static void fetch_ordinary(void)
-{
-	gm_emul_each(fetch, GM_ORDINARY);
-}
-
-static void fetch_hidden(void)
-{
-	gm_emul_each(fetch, GM_HIDDEN);
-}
-
-static void operands_private(void)
-{
-	gm_emul_each(operands, GM_PRIVATE);
-}
-
-static void operands_tracked(void)
-{
-	gm_emul_each(operands, GM_TRACKED);
-}
-
-static void operands_second(void)
-{
-	gm_emul_each(operands, GM_SECOND);
-}
-
-static void operands_ordinary(void)
-{
-	gm_emul_each(operands, GM_ORDINARY);
-}
-
-static void operands_hidden(void)
-{
-	gm_emul_each(operands, GM_HIDDEN);
-}
-
-static void wall_clock_private(void)
-{
-	gm_emul_each(wall_clock, GM_PRIVATE);
-}
-
-static void wall_clock_tracked(void)
-{
-	gm_emul_each(wall_clock, GM_TRACKED);
-}
-
-static void wall_clock_second(void)
-{
-	gm_emul_each(wall_clock, GM_SECOND);
-}
-
-static void wall_clock_ordinary(void)
-{
-	gm_emul_each(wall_clock, GM_ORDINARY);
-}
-
-static void wall_clock_hidden(void)
-{
-	gm_emul_each(wall_clock, GM_HIDDEN);
-}
-
-static void pv_eoi_private(void)
-{
-	gm_emul_each(pv_eoi, GM_PRIVATE);
-}
-
-static void pv_eoi_tracked(void)
-{
-	gm_emul_each(pv_eoi, GM_TRACKED);
-}
-
-static void pv_eoi_second(void)
-{
-	gm_emul_each(pv_eoi, GM_SECOND);
-}
-
-static void pv_eoi_ordinary(void)
-{
-	gm_emul_each(pv_eoi, GM_ORDINARY);
-}
-
-static void pv_eoi_hidden(void)
-{
-	gm_emul_each(pv_eoi, GM_HIDDEN);
-}
-
-static void vanish_private(void)
-{
-	gm_emul_each(vanish, GM_PRIVATE);
-}
-
-static void vanish_second(void)
-{
-	gm_emul_each(vanish, GM_SECOND);
-}
-
-static void vanish_ordinary(void)
-{
-	gm_emul_each(vanish, GM_ORDINARY);
-}
-
-static void vanish_hidden(void)
-{
-	gm_emul_each(vanish, GM_HIDDEN);
-}
-
-static void two_slots_private(void)
-{
-	gm_emul_each(two_slots, GM_PRIVATE);
-}
-
-static void two_slots_second(void)
-{
-	gm_emul_each(two_slots, GM_SECOND);
-}
-
-static void two_slots_ordinary(void)
-{
-	gm_emul_each(two_slots, GM_ORDINARY);
-}
-
-static void two_slots_hidden(void)
-{
-	gm_emul_each(two_slots, GM_HIDDEN);
-}
-
-static void file_closed_private(void)
-{
-	gm_emul_each(file_closed, GM_PRIVATE);
-}
-
-static void file_closed_second(void)
-{
-	gm_emul_each(file_closed, GM_SECOND);
-}
-
-static void file_closed_ordinary(void)
-{
-	gm_emul_each(file_closed, GM_ORDINARY);
-}
-
-static void file_closed_hidden(void)
-{
-	gm_emul_each(file_closed, GM_HIDDEN);
-}
+CASE(descriptor_private, gm_emul_each(descriptor, GM_PRIVATE))
+CASE(descriptor_tracked, gm_emul_each(descriptor, GM_TRACKED))
+CASE(descriptor_second, gm_emul_each(descriptor, GM_SECOND))
+CASE(descriptor_ordinary, gm_emul_each(descriptor, GM_ORDINARY))
+CASE(descriptor_hidden, gm_emul_each(descriptor, GM_HIDDEN))
+CASE(fetch_private, gm_emul_each(fetch, GM_PRIVATE))
+CASE(fetch_tracked, gm_emul_each(fetch, GM_TRACKED))
+CASE(fetch_second, gm_emul_each(fetch, GM_SECOND))
+CASE(fetch_ordinary, gm_emul_each(fetch, GM_ORDINARY))
+CASE(fetch_hidden, gm_emul_each(fetch, GM_HIDDEN))
+CASE(operands_private, gm_emul_each(operands, GM_PRIVATE))
+CASE(operands_tracked, gm_emul_each(operands, GM_TRACKED))
+CASE(operands_second, gm_emul_each(operands, GM_SECOND))
+CASE(operands_ordinary, gm_emul_each(operands, GM_ORDINARY))
+CASE(operands_hidden, gm_emul_each(operands, GM_HIDDEN))
+CASE(wall_clock_private, gm_emul_each(wall_clock, GM_PRIVATE))
+CASE(wall_clock_tracked, gm_emul_each(wall_clock, GM_TRACKED))
+CASE(wall_clock_second, gm_emul_each(wall_clock, GM_SECOND))
+CASE(wall_clock_ordinary, gm_emul_each(wall_clock, GM_ORDINARY))
+CASE(wall_clock_hidden, gm_emul_each(wall_clock, GM_HIDDEN))
+CASE(pv_eoi_private, gm_emul_each(pv_eoi, GM_PRIVATE))
+CASE(pv_eoi_tracked, gm_emul_each(pv_eoi, GM_TRACKED))
+CASE(pv_eoi_second, gm_emul_each(pv_eoi, GM_SECOND))
+CASE(pv_eoi_ordinary, gm_emul_each(pv_eoi, GM_ORDINARY))
+CASE(pv_eoi_hidden, gm_emul_each(pv_eoi, GM_HIDDEN))
+CASE(vanish_private, gm_emul_each(vanish, GM_PRIVATE))
+CASE(vanish_second, gm_emul_each(vanish, GM_SECOND))
+CASE(vanish_ordinary, gm_emul_each(vanish, GM_ORDINARY))
+CASE(vanish_hidden, gm_emul_each(vanish, GM_HIDDEN))
+CASE(two_slots_private, gm_emul_each(two_slots, GM_PRIVATE))
+CASE(two_slots_second, gm_emul_each(two_slots, GM_SECOND))
+CASE(two_slots_ordinary, gm_emul_each(two_slots, GM_ORDINARY))
+CASE(two_slots_hidden, gm_emul_each(two_slots, GM_HIDDEN))
+CASE(file_closed_private, gm_emul_each(file_closed, GM_PRIVATE))
+CASE(file_closed_second, gm_emul_each(file_closed, GM_SECOND))
+CASE(file_closed_ordinary, gm_emul_each(file_closed, GM_ORDINARY))
+CASE(file_closed_hidden, gm_emul_each(file_closed, GM_HIDDEN))
 
 static const struct gm_case cases[] = {
 	{ "fetch_private", fetch_private },

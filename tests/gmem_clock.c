@@ -248,145 +248,36 @@ static void preempted(unsigned int kind, unsigned int source)
 	gm_emul_close(&s);
 }
 
-static void punched_private(void)
-{
-	gm_emul_each(punched, GM_PRIVATE);
-}
+#define CASE(name, call) static void name(void) { call; }
 
-static void punched_tracked(void)
-{
-	gm_emul_each(punched, GM_TRACKED);
-}
-
-static void punched_second(void)
-{
-	gm_emul_each(punched, GM_SECOND);
-}
-
-static void punched_ordinary(void)
-{
-	gm_emul_each(punched, GM_ORDINARY);
-}
-
-static void punched_hidden(void)
-{
-	gm_emul_each(punched, GM_HIDDEN);
-}
-
-static void converted_private(void)
-{
-	gm_emul_each(converted, GM_PRIVATE);
-}
-
-static void converted_tracked(void)
-{
-	gm_emul_each(converted, GM_TRACKED);
-}
-
-static void converted_hidden(void)
-{
-	gm_emul_each(converted, GM_HIDDEN);
-}
-
-static void two_sources_second(void)
-{
-	gm_emul_each(two_sources, GM_SECOND);
-}
-
-static void moved_private(void)
-{
-	gm_emul_each(moved, GM_PRIVATE);
-}
-
-static void moved_second(void)
-{
-	gm_emul_each(moved, GM_SECOND);
-}
-
-static void moved_hidden(void)
-{
-	gm_emul_each(moved, GM_HIDDEN);
-}
-
-static void steal_two_sources_second(void)
-{
-	gm_emul_each(steal_two_sources, GM_SECOND);
-}
-
-static void replaced_private(void)
-{
-	gm_emul_each(replaced, GM_PRIVATE);
-}
-
-static void replaced_second(void)
-{
-	gm_emul_each(replaced, GM_SECOND);
-}
-
-static void replaced_ordinary(void)
-{
-	gm_emul_each(replaced, GM_ORDINARY);
-}
-
-static void replaced_hidden(void)
-{
-	gm_emul_each(replaced, GM_HIDDEN);
-}
-
-static void closed_private(void)
-{
-	gm_emul_each(closed, GM_PRIVATE);
-}
-
-static void closed_second(void)
-{
-	gm_emul_each(closed, GM_SECOND);
-}
-
-static void closed_ordinary(void)
-{
-	gm_emul_each(closed, GM_ORDINARY);
-}
-
-static void closed_hidden(void)
-{
-	gm_emul_each(closed, GM_HIDDEN);
-}
-
-static void steal_private(void)
-{
-	gm_emul_each(steal, GM_PRIVATE);
-}
-
-static void steal_tracked(void)
-{
-	gm_emul_each(steal, GM_TRACKED);
-}
-
-static void steal_second(void)
-{
-	gm_emul_each(steal, GM_SECOND);
-}
-
-static void steal_ordinary(void)
-{
-	gm_emul_each(steal, GM_ORDINARY);
-}
-
-static void steal_hidden(void)
-{
-	gm_emul_each(steal, GM_HIDDEN);
-}
-
-static void preempted_tracked(void)
-{
-	gm_emul_each(preempted, GM_TRACKED);
-}
-
-static void preempted_ordinary(void)
-{
-	gm_emul_each(preempted, GM_ORDINARY);
-}
+CASE(punched_private, gm_emul_each(punched, GM_PRIVATE))
+CASE(punched_tracked, gm_emul_each(punched, GM_TRACKED))
+CASE(punched_second, gm_emul_each(punched, GM_SECOND))
+CASE(punched_ordinary, gm_emul_each(punched, GM_ORDINARY))
+CASE(punched_hidden, gm_emul_each(punched, GM_HIDDEN))
+CASE(converted_private, gm_emul_each(converted, GM_PRIVATE))
+CASE(converted_tracked, gm_emul_each(converted, GM_TRACKED))
+CASE(converted_hidden, gm_emul_each(converted, GM_HIDDEN))
+CASE(two_sources_second, gm_emul_each(two_sources, GM_SECOND))
+CASE(moved_private, gm_emul_each(moved, GM_PRIVATE))
+CASE(moved_second, gm_emul_each(moved, GM_SECOND))
+CASE(moved_hidden, gm_emul_each(moved, GM_HIDDEN))
+CASE(steal_two_sources_second, gm_emul_each(steal_two_sources, GM_SECOND))
+CASE(replaced_private, gm_emul_each(replaced, GM_PRIVATE))
+CASE(replaced_second, gm_emul_each(replaced, GM_SECOND))
+CASE(replaced_ordinary, gm_emul_each(replaced, GM_ORDINARY))
+CASE(replaced_hidden, gm_emul_each(replaced, GM_HIDDEN))
+CASE(closed_private, gm_emul_each(closed, GM_PRIVATE))
+CASE(closed_second, gm_emul_each(closed, GM_SECOND))
+CASE(closed_ordinary, gm_emul_each(closed, GM_ORDINARY))
+CASE(closed_hidden, gm_emul_each(closed, GM_HIDDEN))
+CASE(steal_private, gm_emul_each(steal, GM_PRIVATE))
+CASE(steal_tracked, gm_emul_each(steal, GM_TRACKED))
+CASE(steal_second, gm_emul_each(steal, GM_SECOND))
+CASE(steal_ordinary, gm_emul_each(steal, GM_ORDINARY))
+CASE(steal_hidden, gm_emul_each(steal, GM_HIDDEN))
+CASE(preempted_tracked, gm_emul_each(preempted, GM_TRACKED))
+CASE(preempted_ordinary, gm_emul_each(preempted, GM_ORDINARY))
 
 static const struct gm_case cases[] = {
 	{ "punched_private", punched_private },

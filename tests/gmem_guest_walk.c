@@ -290,185 +290,44 @@ static void remembered(unsigned int source)
 	gm_vm_free(g);
 }
 
-static void remembered_4k(void)
-{
-	remembered(GM_SRC_4K);
-}
+#define CASE(name, call) static void name(void) { call; }
 
-static void remembered_2m(void)
-{
-	remembered(GM_SRC_THP_2M);
-}
-
-static void remembered_hugetlb_2m(void)
-{
-	remembered(GM_SRC_HTLB_2M);
-}
-
-static void bits_private(void)
-{
-	gm_emul_each(bits, GM_PRIVATE);
-}
-
-static void bits_tracked(void)
-{
-	gm_emul_each(bits, GM_TRACKED);
-}
-
-static void bits_second(void)
-{
-	gm_emul_each(bits, GM_SECOND);
-}
-
-static void bits_ordinary(void)
-{
-	gm_emul_each(bits, GM_ORDINARY);
-}
-
-static void bits_hidden(void)
-{
-	gm_emul_each(bits, GM_HIDDEN);
-}
-
-static void fetch_private(void)
-{
-	gm_emul_each(fetch, GM_PRIVATE);
-}
-
-static void fetch_tracked(void)
-{
-	gm_emul_each(fetch, GM_TRACKED);
-}
-
-static void fetch_second(void)
-{
-	gm_emul_each(fetch, GM_SECOND);
-}
-
-static void fetch_ordinary(void)
-{
-	gm_emul_each(fetch, GM_ORDINARY);
-}
-
-static void fetch_hidden(void)
-{
-	gm_emul_each(fetch, GM_HIDDEN);
-}
-
-static void punched_private(void)
-{
-	gm_emul_each(punched, GM_PRIVATE);
-}
-
-static void punched_tracked(void)
-{
-	gm_emul_each(punched, GM_TRACKED);
-}
-
-static void punched_second(void)
-{
-	gm_emul_each(punched, GM_SECOND);
-}
-
-static void punched_ordinary(void)
-{
-	gm_emul_each(punched, GM_ORDINARY);
-}
-
-static void punched_hidden(void)
-{
-	gm_emul_each(punched, GM_HIDDEN);
-}
-
-static void poison_table_private(void)
-{
-	poison(GM_PRIVATE, GM_SRC_4K, TABLE(1));
-}
-
-static void poison_table_second(void)
-{
-	poison(GM_SECOND, GM_SRC_4K, TABLE(1));
-}
-
-static void poison_table_ordinary(void)
-{
-	poison(GM_ORDINARY, GM_SRC_4K, TABLE(1));
-}
-
-static void poison_root_private(void)
-{
-	poison(GM_PRIVATE, GM_SRC_4K, TABLE(3));
-}
-
-static void poison_root_second(void)
-{
-	poison(GM_SECOND, GM_SRC_4K, TABLE(3));
-}
-
-static void poison_root_ordinary(void)
-{
-	poison(GM_ORDINARY, GM_SRC_4K, TABLE(3));
-}
-
-static void poison_operand_private(void)
-{
-	poison(GM_PRIVATE, GM_SRC_4K, DATA(0));
-}
-
-static void poison_operand_second(void)
-{
-	poison(GM_SECOND, GM_SRC_4K, DATA(0));
-}
-
-static void poison_operand_ordinary(void)
-{
-	poison(GM_ORDINARY, GM_SRC_4K, DATA(0));
-}
-
-static void poison_table_private_2m(void)
-{
-	poison(GM_PRIVATE, GM_SRC_THP_2M, TABLE(1));
-}
-
-static void race_convert_private_4k(void)
-{
-	race(GM_PRIVATE, GM_SRC_4K, false);
-}
-
-static void race_convert_private_2m(void)
-{
-	race(GM_PRIVATE, GM_SRC_THP_2M, false);
-}
-
-static void race_punch_private_4k(void)
-{
-	race(GM_PRIVATE, GM_SRC_4K, true);
-}
-
-static void race_punch_private_2m(void)
-{
-	race(GM_PRIVATE, GM_SRC_THP_2M, true);
-}
-
-static void race_punch_second_4k(void)
-{
-	race(GM_SECOND, GM_SRC_4K, true);
-}
-
-static void race_punch_second_2m(void)
-{
-	race(GM_SECOND, GM_SRC_THP_2M, true);
-}
-
-static void race_punch_ordinary_4k(void)
-{
-	race(GM_ORDINARY, GM_SRC_4K, true);
-}
-
-static void race_punch_ordinary_2m(void)
-{
-	race(GM_ORDINARY, GM_SRC_THP_2M, true);
-}
+CASE(remembered_4k, remembered(GM_SRC_4K))
+CASE(remembered_2m, remembered(GM_SRC_THP_2M))
+CASE(remembered_hugetlb_2m, remembered(GM_SRC_HTLB_2M))
+CASE(bits_private, gm_emul_each(bits, GM_PRIVATE))
+CASE(bits_tracked, gm_emul_each(bits, GM_TRACKED))
+CASE(bits_second, gm_emul_each(bits, GM_SECOND))
+CASE(bits_ordinary, gm_emul_each(bits, GM_ORDINARY))
+CASE(bits_hidden, gm_emul_each(bits, GM_HIDDEN))
+CASE(fetch_private, gm_emul_each(fetch, GM_PRIVATE))
+CASE(fetch_tracked, gm_emul_each(fetch, GM_TRACKED))
+CASE(fetch_second, gm_emul_each(fetch, GM_SECOND))
+CASE(fetch_ordinary, gm_emul_each(fetch, GM_ORDINARY))
+CASE(fetch_hidden, gm_emul_each(fetch, GM_HIDDEN))
+CASE(punched_private, gm_emul_each(punched, GM_PRIVATE))
+CASE(punched_tracked, gm_emul_each(punched, GM_TRACKED))
+CASE(punched_second, gm_emul_each(punched, GM_SECOND))
+CASE(punched_ordinary, gm_emul_each(punched, GM_ORDINARY))
+CASE(punched_hidden, gm_emul_each(punched, GM_HIDDEN))
+CASE(poison_table_private, poison(GM_PRIVATE, GM_SRC_4K, TABLE(1)))
+CASE(poison_table_second, poison(GM_SECOND, GM_SRC_4K, TABLE(1)))
+CASE(poison_table_ordinary, poison(GM_ORDINARY, GM_SRC_4K, TABLE(1)))
+CASE(poison_root_private, poison(GM_PRIVATE, GM_SRC_4K, TABLE(3)))
+CASE(poison_root_second, poison(GM_SECOND, GM_SRC_4K, TABLE(3)))
+CASE(poison_root_ordinary, poison(GM_ORDINARY, GM_SRC_4K, TABLE(3)))
+CASE(poison_operand_private, poison(GM_PRIVATE, GM_SRC_4K, DATA(0)))
+CASE(poison_operand_second, poison(GM_SECOND, GM_SRC_4K, DATA(0)))
+CASE(poison_operand_ordinary, poison(GM_ORDINARY, GM_SRC_4K, DATA(0)))
+CASE(poison_table_private_2m, poison(GM_PRIVATE, GM_SRC_THP_2M, TABLE(1)))
+CASE(race_convert_private_4k, race(GM_PRIVATE, GM_SRC_4K, false))
+CASE(race_convert_private_2m, race(GM_PRIVATE, GM_SRC_THP_2M, false))
+CASE(race_punch_private_4k, race(GM_PRIVATE, GM_SRC_4K, true))
+CASE(race_punch_private_2m, race(GM_PRIVATE, GM_SRC_THP_2M, true))
+CASE(race_punch_second_4k, race(GM_SECOND, GM_SRC_4K, true))
+CASE(race_punch_second_2m, race(GM_SECOND, GM_SRC_THP_2M, true))
+CASE(race_punch_ordinary_4k, race(GM_ORDINARY, GM_SRC_4K, true))
+CASE(race_punch_ordinary_2m, race(GM_ORDINARY, GM_SRC_THP_2M, true))
 
 static const struct gm_case cases[] = {
 	{ .name = "remembered_4k", .fn = remembered_4k },
