@@ -2,7 +2,8 @@
 /*
  * KVM's own reads and writes of guest memory that belongs to a guest_memfd
  *
- * Included by kvm_host.h, for struct kvm_vcpu. The locks are explained in virt/kvm/gmem_access.c.
+ * Included by kvm_host.h, for struct kvm_vcpu. The locks are explained in
+ * virt/kvm/gmem_access.c.
  */
 #ifndef _LINUX_KVM_GMEM_ACCESS_H
 #define _LINUX_KVM_GMEM_ACCESS_H
@@ -86,7 +87,7 @@ int kvm_vcpu_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			   gpa_t gpa, void *pte, int size);
 int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
 			  const void *new, int size);
-int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu);
+int kvm_vcpu_gmem_end_run(struct kvm_vcpu *vcpu, int r);
 
 int kvm_vcpu_gmem_map(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 		      struct kvm_host_map *map);
@@ -96,7 +97,11 @@ void kvm_vcpu_gmem_unmap(struct kvm_vcpu *vcpu, struct kvm_host_map *map);
 int kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu);
 bool kvm_gmem_set_preempted(struct kvm_vcpu *vcpu);
 
-/* virt/kvm/guest_memfd.c, for virt/kvm/gmem_access.c */
+/* virt/kvm/gmem_access.c, for virt/kvm/gmem_pfncache.c */
+int kvm_gmem_check(struct kvm *kvm, const struct kvm_memory_slot *slot,
+		   gfn_t gfn);
+
+/* virt/kvm/guest_memfd.c, for virt/kvm/gmem_access.c and gmem_populate.c */
 pgoff_t kvm_gmem_index(const struct kvm_memory_slot *slot, gfn_t gfn);
 int kvm_gmem_get_pfn_locked(struct file *file, struct kvm_memory_slot *slot,
 			    gfn_t gfn, bool make_private, struct gmem_pfn *out);
@@ -153,9 +158,9 @@ static inline int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa,
 	return -EFAULT;
 }
 
-static inline int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
+static inline int kvm_vcpu_gmem_end_run(struct kvm_vcpu *vcpu, int r)
 {
-	return -EFAULT;
+	return r;
 }
 
 static inline int kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)

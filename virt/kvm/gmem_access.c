@@ -25,7 +25,6 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 
 /**
  * kvm_arch_gmem_readable - do private pages make sense to the host?
@@ -38,12 +37,18 @@ bool __weak kvm_arch_gmem_readable(struct kvm *kvm)
 	return !kvm_arch_has_private_mem(kvm);
 }
 
-/*
- * Is the gfn the file's, and can it be read at all? Stable as attributes are:
- * under mmu_lock without a retry window; where the file has them, also under
- * invalidate_lock.
+/**
+ * kvm_gmem_check - is a gfn the file's, and can it be read at all?
+ * @kvm: the VM
+ * @slot: memslot with a guest_memfd
+ * @gfn: within the slot
+ *
+ * Context: srcu held. Stable as attributes are: under mmu_lock without a retry
+ * window; where the file has them, also under invalidate_lock.
+ * Return: 0, -ENXIO or -EACCES as kvm_gmem_open().
  */
-static int kvm_gmem_check(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn)
+int kvm_gmem_check(struct kvm *kvm, const struct kvm_memory_slot *slot,
+		   gfn_t gfn)
 {
 	bool readable = kvm_arch_gmem_readable(kvm);
 	bool only = kvm_memslot_is_gmem_only(slot);
@@ -246,7 +251,6 @@ int kvm_gmem_open(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 {
 	return __kvm_gmem_open(kvm, NULL, slot, gfn, mode, win);
 }
-EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_gmem_open);
 
 /**
  * kvm_gmem_close - close a window
@@ -262,7 +266,6 @@ void kvm_gmem_close(struct kvm_gmem_window *win)
 		fput(win->file);
 	}
 }
-EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_gmem_close);
 
 static int kvm_gmem_copy_out(void *data, const void *addr, int len)
 {
@@ -270,12 +273,62 @@ static int kvm_gmem_copy_out(void *data, const void *addr, int len)
 	return copy_mc_to_kernel(data, addr, len) ? -EHWPOISON : 0;
 }
 
-static int __kvm_gmem_read(struct kvm *kvm, struct kvm_vcpu *vcpu,
-			   struct kvm_memory_slot *slot, gfn_t gfn,
-			   void *data, int offset, int len)
+enum kvm_gmem_how {
+	KVM_GMEM_READ,
+	KVM_GMEM_WRITE,
+	KVM_GMEM_READ_PTE,	/* at once */
+};
+
+/* After a look that memory which fails right now does not survive. */
+static int kvm_gmem_copy_pte(void *pte, const void *addr, int size)
+{
+	if (kvm_gmem_copy_out(pte, addr, size))
+		return -EHWPOISON;
+	if (size == 4)
+		*(u32 *)pte = READ_ONCE(*(u32 *)addr);
+	else
+		*(u64 *)pte = READ_ONCE(*(u64 *)addr);
+	return 0;
+}
+
+static __always_inline int kvm_gmem_access_window(void *addr, void *data, int len,
+						  enum kvm_gmem_how how)
+{
+	switch (how) {
+	case KVM_GMEM_WRITE:
+		memcpy(addr, data, len);
+		return 0;
+	case KVM_GMEM_READ_PTE:
+		return kvm_gmem_copy_pte(data, addr, len);
+	default:
+		return kvm_gmem_copy_out(data, addr, len);
+	}
+}
+
+static int kvm_gmem_access_user(unsigned long hva, void *data, int len,
+				enum kvm_gmem_how how)
+{
+	void __user *addr = (void __user *)hva;
+	unsigned long r;
+
+	if (how == KVM_GMEM_WRITE)
+		r = __copy_to_user(addr, data, len);
+	else if (how == KVM_GMEM_READ)
+		r = __copy_from_user(data, addr, len);
+	else if (len == 4)
+		r = get_user(*(u32 *)data, (u32 __user *)addr);
+	else
+		r = get_user(*(u64 *)data, (u64 __user *)addr);
+
+	return r ? -EFAULT : 0;
+}
+
+/* By a vCPU or, if it is NULL, by nobody. */
+static int kvm_gmem_access(struct kvm *kvm, struct kvm_vcpu *vcpu,
+			   struct kvm_memory_slot *slot, gfn_t gfn, void *data,
+			   int offset, int len, enum kvm_gmem_how how)
 {
 	struct kvm_gmem_window win;
-	unsigned long hva;
 	int r;
 
 	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
@@ -284,20 +337,20 @@ static int __kvm_gmem_read(struct kvm *kvm, struct kvm_vcpu *vcpu,
 	do {
 		r = __kvm_gmem_open(kvm, vcpu, slot, gfn, KVM_GMEM_SLEEP, &win);
 		if (!r) {
-			r = kvm_gmem_copy_out(data, win.addr + offset, len);
+			r = kvm_gmem_access_window(win.addr + offset, data, len, how);
 			kvm_gmem_close(&win);
 			return r;
 		}
 		if (r != -ENXIO)
 			return r;
 
-		hva = gfn_to_hva_memslot(slot, gfn);
-		r = __copy_from_user(data, (void __user *)hva + offset, len);
-		/* What became private meanwhile is stale there. */
-		smp_rmb();
+		r = kvm_gmem_access_user(gfn_to_hva_memslot(slot, gfn) + offset,
+					 data, len, how);
+		/* Of what became private meanwhile it was stale, or is lost. */
+		smp_mb();
 	} while (kvm_mem_is_private(kvm, gfn));
 
-	return r ? -EFAULT : 0;
+	return r;
 }
 
 /**
@@ -315,7 +368,8 @@ static int __kvm_gmem_read(struct kvm *kvm, struct kvm_vcpu *vcpu,
 int kvm_gmem_read(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		  void *data, int offset, int len)
 {
-	return __kvm_gmem_read(kvm, NULL, slot, gfn, data, offset, len);
+	return kvm_gmem_access(kvm, NULL, slot, gfn, data, offset, len,
+			       KVM_GMEM_READ);
 }
 
 /**
@@ -357,36 +411,6 @@ int kvm_gmem_read_locked(struct kvm *kvm, struct kvm_memory_slot *slot,
 	return r ? -EFAULT : 0;
 }
 
-static int __kvm_gmem_write(struct kvm *kvm, struct kvm_vcpu *vcpu,
-			    struct kvm_memory_slot *slot, gfn_t gfn,
-			    const void *data, int offset, int len)
-{
-	struct kvm_gmem_window win;
-	unsigned long hva;
-	int r;
-
-	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
-		return -EFAULT;
-
-	do {
-		r = __kvm_gmem_open(kvm, vcpu, slot, gfn, KVM_GMEM_SLEEP, &win);
-		if (!r) {
-			memcpy(win.addr + offset, data, len);
-			kvm_gmem_close(&win);
-			return 0;
-		}
-		if (r != -ENXIO)
-			return r;
-
-		hva = gfn_to_hva_memslot(slot, gfn);
-		r = __copy_to_user((void __user *)hva + offset, data, len);
-		/* Nobody reads it there any more once it is private. */
-		smp_mb();
-	} while (kvm_mem_is_private(kvm, gfn));
-
-	return r ? -EFAULT : 0;
-}
-
 /**
  * kvm_gmem_write - write to a page of a slot with a guest_memfd
  * @kvm: the VM
@@ -402,17 +426,18 @@ static int __kvm_gmem_write(struct kvm *kvm, struct kvm_vcpu *vcpu,
 int kvm_gmem_write(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		   const void *data, int offset, int len)
 {
-	return __kvm_gmem_write(kvm, NULL, slot, gfn, data, offset, len);
+	return kvm_gmem_access(kvm, NULL, slot, gfn, (void *)data, offset, len,
+			       KVM_GMEM_WRITE);
 }
 
 /*
  * What the caller makes of it would be a fault of the guest's, or MMIO: the
- * guest is to blame for neither. See kvm_vcpu_gmem_exit().
+ * guest is to blame for neither. See kvm_vcpu_gmem_end_run().
  */
 static int kvm_vcpu_gmem_result(struct kvm_vcpu *vcpu,
 				struct kvm_memory_slot *slot, gpa_t gpa, int r)
 {
-	if (unlikely(r < 0)) {
+	if (unlikely(r < 0) && vcpu->gmem_run) {
 		/* A slot that is being deleted has let go of its file. */
 		vcpu->gmem_error = slot->flags & KVM_MEMSLOT_INVALID ? -EAGAIN : r;
 		vcpu->gmem_gpa = gpa & PAGE_MASK;
@@ -420,9 +445,32 @@ static int kvm_vcpu_gmem_result(struct kvm_vcpu *vcpu,
 	return r;
 }
 
+static __always_inline int kvm_vcpu_gmem_access(struct kvm_vcpu *vcpu,
+						struct kvm_memory_slot *slot,
+						gfn_t gfn, void *data, int offset,
+						int len, enum kvm_gmem_how how)
+{
+	void *addr;
+	int r;
+
+	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
+		return -EFAULT;
+
+	addr = kvm_gmem_begin_warm(vcpu, gfn);
+	if (addr) {
+		r = kvm_gmem_access_window(addr + offset, data, len, how);
+		kvm_gmem_end_warm(vcpu, addr);
+		if (!r)
+			return 0;
+	}
+
+	r = kvm_gmem_access(vcpu->kvm, vcpu, slot, gfn, data, offset, len, how);
+	return kvm_vcpu_gmem_result(vcpu, slot, gfn_to_gpa(gfn), r);
+}
+
 /**
  * kvm_vcpu_gmem_read - kvm_gmem_read() on behalf of a vCPU
- * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_exit()
+ * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_end_run()
  * @slot: memslot with a guest_memfd
  * @gfn: within the slot
  * @data: where to
@@ -435,28 +483,13 @@ static int kvm_vcpu_gmem_result(struct kvm_vcpu *vcpu,
 int kvm_vcpu_gmem_read(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 		       gfn_t gfn, void *data, int offset, int len)
 {
-	void *addr;
-	int r;
-
-	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
-		return -EFAULT;
-
-	addr = kvm_gmem_begin_warm(vcpu, gfn);
-	if (addr) {
-		r = kvm_gmem_copy_out(data, addr + offset, len);
-		kvm_gmem_end_warm(vcpu, addr);
-		if (!r)
-			return 0;
-	}
-
-	return kvm_vcpu_gmem_result(vcpu, slot, gfn_to_gpa(gfn),
-				    __kvm_gmem_read(vcpu->kvm, vcpu, slot, gfn,
-						    data, offset, len));
+	return kvm_vcpu_gmem_access(vcpu, slot, gfn, data, offset, len,
+				    KVM_GMEM_READ);
 }
 
 /**
  * kvm_vcpu_gmem_write - kvm_gmem_write() on behalf of a vCPU
- * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_exit()
+ * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_end_run()
  * @slot: memslot with a guest_memfd
  * @gfn: within the slot
  * @data: where from
@@ -469,71 +502,13 @@ int kvm_vcpu_gmem_read(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 int kvm_vcpu_gmem_write(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			gfn_t gfn, const void *data, int offset, int len)
 {
-	void *addr;
-
-	if (WARN_ON_ONCE(offset + len > PAGE_SIZE))
-		return -EFAULT;
-
-	addr = kvm_gmem_begin_warm(vcpu, gfn);
-	if (addr) {
-		memcpy(addr + offset, data, len);
-		kvm_gmem_end_warm(vcpu, addr);
-		return 0;
-	}
-
-	return kvm_vcpu_gmem_result(vcpu, slot, gfn_to_gpa(gfn),
-				    __kvm_gmem_write(vcpu->kvm, vcpu, slot, gfn,
-						     data, offset, len));
-}
-
-/* At once, after a look that memory which fails right now does not survive. */
-static int kvm_gmem_copy_pte(void *pte, const void *addr, int size)
-{
-	if (kvm_gmem_copy_out(pte, addr, size))
-		return -EHWPOISON;
-	if (size == 4)
-		*(u32 *)pte = READ_ONCE(*(u32 *)addr);
-	else
-		*(u64 *)pte = READ_ONCE(*(u64 *)addr);
-	return 0;
-}
-
-static int kvm_gmem_read_user_pte(unsigned long hva, void *pte, int size)
-{
-	if (size == 4)
-		return get_user(*(u32 *)pte, (u32 __user *)hva);
-	return get_user(*(u64 *)pte, (u64 __user *)hva);
-}
-
-static int kvm_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
-			     gpa_t gpa, void *pte, int size)
-{
-	gfn_t gfn = gpa_to_gfn(gpa);
-	struct kvm_gmem_window win;
-	int r;
-
-	do {
-		r = __kvm_gmem_open(vcpu->kvm, vcpu, slot, gfn, KVM_GMEM_SLEEP, &win);
-		if (!r) {
-			r = kvm_gmem_copy_pte(pte, win.addr + offset_in_page(gpa), size);
-			kvm_gmem_close(&win);
-			return r;
-		}
-		if (r != -ENXIO)
-			return r;
-
-		r = kvm_gmem_read_user_pte(gfn_to_hva_memslot(slot, gfn) +
-					   offset_in_page(gpa), pte, size);
-		/* What became private meanwhile is stale there. */
-		smp_rmb();
-	} while (kvm_mem_is_private(vcpu->kvm, gfn));
-
-	return r;
+	return kvm_vcpu_gmem_access(vcpu, slot, gfn, (void *)data, offset, len,
+				    KVM_GMEM_WRITE);
 }
 
 /**
  * kvm_vcpu_gmem_read_pte - read an entry of a guest's page table
- * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_exit()
+ * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_end_run()
  * @slot: memslot with a guest_memfd
  * @gpa: of the entry
  * @pte: result
@@ -545,19 +520,8 @@ static int kvm_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot
 int kvm_vcpu_gmem_read_pte(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			   gpa_t gpa, void *pte, int size)
 {
-	void *addr = kvm_gmem_begin_warm(vcpu, gpa_to_gfn(gpa));
-
-	int r;
-
-	if (addr) {
-		r = kvm_gmem_copy_pte(pte, addr + offset_in_page(gpa), size);
-		kvm_gmem_end_warm(vcpu, addr);
-		if (!r)
-			return 0;
-	}
-
-	return kvm_vcpu_gmem_result(vcpu, slot, gpa,
-				    kvm_gmem_read_pte(vcpu, slot, gpa, pte, size));
+	return kvm_vcpu_gmem_access(vcpu, slot, gpa_to_gfn(gpa), pte,
+				    offset_in_page(gpa), size, KVM_GMEM_READ_PTE);
 }
 
 static int kvm_gmem_cmpxchg_window(void *addr, void *old, const void *new, int size)
@@ -602,7 +566,7 @@ static int kvm_gmem_cmpxchg_user(void __user *addr, void *old, const void *new, 
 
 /**
  * kvm_vcpu_gmem_cmpxchg - compare and exchange up to 8 bytes of guest memory
- * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_exit()
+ * @vcpu: vCPU; on failure its KVM_RUN ends, see kvm_vcpu_gmem_end_run()
  * @gpa: naturally aligned
  * @old: expected value; what was found instead if that is another
  * @new: value to be set
@@ -643,24 +607,29 @@ int kvm_vcpu_gmem_cmpxchg(struct kvm_vcpu *vcpu, gpa_t gpa, void *old,
 
 	return kvm_vcpu_gmem_result(vcpu, slot, gpa, r);
 }
-EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_vcpu_gmem_cmpxchg);
 
 /**
- * kvm_vcpu_gmem_exit - end KVM_RUN since memory of a file could not be accessed
- * @vcpu: vCPU with a gmem_error
+ * kvm_vcpu_gmem_end_run - the end of KVM_RUN, perhaps since memory cannot be had
+ * @vcpu: vCPU with gmem_run
+ * @r: what KVM_RUN would return
  *
  * Poison, no memory, or a file that has been closed. Whatever KVM was doing for
  * the guest is done again by the next KVM_RUN, and at once by one that comes back
- * with -EINTR: the slot was on its way out.
+ * with -EINTR: the slot was on its way out. If there is another exit by now, that
+ * one has to be seen.
  *
- * Return: the error, with the exit prepared.
+ * Return: @r, or the error, with the exit prepared.
  */
-int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
+int kvm_vcpu_gmem_end_run(struct kvm_vcpu *vcpu, int r)
 {
-	int r = vcpu->gmem_error;
+	int err = vcpu->gmem_error;
 
+	vcpu->gmem_run = false;
 	vcpu->gmem_error = 0;
-	if (r == -EAGAIN) {
+	if (likely(!err) || (r >= 0 && vcpu->run->exit_reason != KVM_EXIT_UNKNOWN))
+		return r;
+
+	if (err == -EAGAIN) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		return -EINTR;
 	}
@@ -669,7 +638,7 @@ int kvm_vcpu_gmem_exit(struct kvm_vcpu *vcpu)
 				      kvm_mem_is_private(vcpu->kvm,
 							 gpa_to_gfn(vcpu->gmem_gpa)));
 
-	return r == -EACCES ? -EFAULT : r;
+	return err == -EACCES ? -EFAULT : err;
 }
 
 /**
@@ -724,133 +693,3 @@ void kvm_vcpu_gmem_unmap(struct kvm_vcpu *vcpu, struct kvm_host_map *map)
 	free_page((unsigned long)map->hva);
 	map->hva = NULL;
 }
-
-#ifdef CONFIG_HAVE_KVM_PFNCACHE
-/**
- * kvm_gmem_follow_pfn - the pfn for a cache of one, if the file has it
- * @kvm: the VM
- * @slot: the cache's memslot; may be NULL
- * @gfn: within the slot
- * @pfn: result, an error pfn if it cannot be had
- *
- * Context: process context, srcu held; may sleep.
- * Return: false if the memory is at userspace_addr.
- */
-bool kvm_gmem_follow_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
-			 gfn_t gfn, kvm_pfn_t *pfn)
-{
-	struct kvm_memory_slot *s = (struct kvm_memory_slot *)slot;
-	struct page *page;
-	int r;
-
-	if (!kvm_slot_has_gmem(slot))
-		return false;
-
-	r = kvm_gmem_check(kvm, s, gfn);
-	if (r == -ENXIO)
-		return false;
-
-	if (!r)
-		r = kvm_gmem_get_pfn(kvm, s, gfn, pfn, &page, NULL);
-	if (r)
-		*pfn = KVM_PFN_ERR_FAULT;
-	return true;
-}
-
-/**
- * kvm_gmem_retry_cache - may a pfn be outdated by the time it is to be cached?
- * @kvm: the VM
- * @slot: the cache's memslot; may be NULL
- * @mmu_seq: mmu_invalidate_seq from before the pfn was looked up
- *
- * A retry window that opens later finds the cache: it is looked for under the
- * lock that the caller holds. See kvm_gmem_invalidate_caches().
- *
- * Context: lock of the cache held for write.
- */
-bool kvm_gmem_retry_cache(struct kvm *kvm, const struct kvm_memory_slot *slot,
-			  unsigned long mmu_seq)
-{
-	if (!kvm_slot_has_gmem(slot))
-		return false;
-
-	if (READ_ONCE(kvm->mmu_invalidate_in_progress))
-		return true;
-	/* Pairs with the smp_wmb() in kvm_mmu_invalidate_end(). */
-	smp_rmb();
-	return READ_ONCE(kvm->mmu_invalidate_seq) != mmu_seq;
-}
-
-/**
- * kvm_gmem_map_cache - map a page frame for a cache, if the kernel does not
- * @pfn: page frame of a cache, of a file or not
- * @khva: result; NULL if there is no memory for the mapping
- *
- * Context: process context; may sleep.
- * Return: false if the direct map has it, or if it has no struct page.
- */
-bool kvm_gmem_map_cache(kvm_pfn_t pfn, void **khva)
-{
-	struct page *page;
-
-	if (!pfn_valid(pfn) || !gmem_pfn_is_hidden(pfn))
-		return false;
-
-	page = pfn_to_page(pfn);
-	*khva = vmap(&page, 1, VM_MAP, PAGE_KERNEL);
-	return true;
-}
-
-/**
- * kvm_gmem_unmap_cache - undo kvm_gmem_map_cache()
- * @pfn: page frame
- * @khva: its address
- *
- * Context: process context; may sleep.
- * Return: false if it is to be unmapped in another way.
- */
-bool kvm_gmem_unmap_cache(kvm_pfn_t pfn, void *khva)
-{
-	if (!pfn_valid(pfn) || !is_vmalloc_addr(khva))
-		return false;
-
-	vunmap(khva);
-	return true;
-}
-
-/**
- * kvm_gmem_keep_map - does the mapping of a page frame still do?
- * @pfn: page frame that is to be cached again
- * @khva: where it was mapped
- *
- * Meanwhile it may have become another's memory, which is in the direct map, or
- * is not.
- */
-bool kvm_gmem_keep_map(kvm_pfn_t pfn, void *khva)
-{
-	return !pfn_valid(pfn) || is_vmalloc_addr(khva) == gmem_pfn_is_hidden(pfn);
-}
-
-/**
- * kvm_gmem_invalidate_caches - take memory away from caches of page frames
- * @kvm: the VM
- * @start: first gfn
- * @end: gfn behind the last one
- *
- * Context: a retry window over the range is open, or its slot is gone.
- */
-void kvm_gmem_invalidate_caches(struct kvm *kvm, gfn_t start, gfn_t end)
-{
-	struct gfn_to_pfn_cache *gpc;
-
-	spin_lock(&kvm->gpc_lock);
-	list_for_each_entry(gpc, &kvm->gpc_list, list) {
-		write_lock_irq(&gpc->lock);
-		if (gpc->valid && !kvm_is_error_gpa(gpc->gpa) &&
-		    gpa_to_gfn(gpc->gpa) >= start && gpa_to_gfn(gpc->gpa) < end)
-			gpc->valid = false;
-		write_unlock_irq(&gpc->lock);
-	}
-	spin_unlock(&kvm->gpc_lock);
-}
-#endif
