@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "gmem_test.h"
+#include "mce.h"
 
 #define CODE		(GM_GPA + 16 * GM_PAGE)
 /* An address that only these tables translate, one page of them for each level. */
@@ -15,6 +16,9 @@
 #define TABLE(level)	(GM_GPA + (32 + (level)) * GM_PAGE)
 #define DATA(i)		(GM_GPA + (64 + (i)) * GM_PAGE)
 #define NR_DATA		4
+
+#define MC_VECTOR	18
+#define MCG_STATUS_MCIP	4	/* IA32_MCG_STATUS */
 
 #define PRESENT		7	/* for writes and for user mode as well */
 #define ACCESSED	0x20
@@ -137,22 +141,26 @@ static void need_poison(void)
 		gm_skip("this kernel does not show its blocks");
 }
 
+static void break_page(struct gm_file *f, u64 off)
+{
+	const unsigned long pfn = gm_pfn_at(f, off);
+
+	gm_assert(gm_write("/sys/kernel/debug/hwpoison/corrupt-pfn", "%#lx", pfn), "pfn %#lx: %s",
+		  pfn, strerror(errno));
+}
+
 /* Broken memory is not the guest's fault, be it a table or an operand. */
 static void poison(unsigned int kind, unsigned int source, u64 bad)
 {
 	struct kvm_run *run;
 	struct gm_emul s;
-	u64 pfn;
 
 	need_poison();
 	open_scene(&s, kind, source);
 	run = s.vcpu->run;
 	s.mmio = magic(0);
 	gm_emul_movs(&s, CODE, WALK, GM_MMIO);
-	pfn = gm_pfn_at(&s.f, bad - GM_GPA);
-	gm_assert(gm_write("/sys/kernel/debug/hwpoison/corrupt-pfn", "%#lx",
-			   (unsigned long)pfn), "pfn %#lx: %s", (unsigned long)pfn,
-		  strerror(errno));
+	break_page(&s.f, bad - GM_GPA);
 
 	gm_emul_set_call(&s, CODE, gm_piece_movs, gm_piece_movs_end, WALK + 8, GM_MMIO);
 	gm_assert_eq(gm_emul_try(&s), EHWPOISON);
@@ -175,6 +183,50 @@ static void poison(unsigned int kind, unsigned int source, u64 bad)
 				     magic(0));
 	}
 	gm_emul_close(&s);
+}
+
+static void enable_mce(struct kvm_vcpu *vcpu)
+{
+	u64 cap = KVM_MAX_MCE_BANKS | MCG_CTL_P;
+	struct kvm_sregs sregs;
+
+	vcpu_ioctl(vcpu, KVM_X86_SETUP_MCE, &cap);
+	vcpu_sregs_get(vcpu, &sregs);
+	sregs.cr4 |= X86_CR4_MCE;
+	vcpu_sregs_set(vcpu, &sregs);
+}
+
+/* What fails outside of KVM_RUN ends nothing, and drops no exception. */
+static void poison_translate(void)
+{
+	struct kvm_x86_mce mce = {
+		.status = MCI_STATUS_VAL | MCI_STATUS_UC, .mcg_status = MCG_STATUS_MCIP
+	};
+	struct gm_vm *g = gm_vm_create(VM_TYPE_DEFAULT, 1, 0);
+	struct kvm_vcpu *vcpu = g->vcpu[0];
+	struct kvm_vcpu_events events;
+	struct gm_file f;
+	char *mem;
+
+	need_poison();
+	f = gm_create_from(g->vm, &gm_sources[GM_SRC_4K], GM_2M, GM_SHARED);
+	mem = gm_mmap(&f, 0, GM_2M);
+	gm_write_tables((u64 *)mem, DATA(0));
+	gm_assert_ok(munmap(mem, GM_2M));
+	gm_slot(g, &f, GM_GPA, GM_2M, 0, NULL);
+	gm_use_tables(vcpu);
+	gm_assert_eq(gm_translate(vcpu, 8), DATA(0) + 8);
+
+	enable_mce(vcpu);
+	break_page(&f, 2 * GM_PAGE);
+	gm_assert_eq(gm_translate(vcpu, 8), ~0ULL);
+	vcpu_ioctl(vcpu, KVM_X86_SET_MCE, &mce);
+	vcpu_events_get(vcpu, &events);
+	gm_assert_eq(events.exception.injected, 1);
+	gm_assert_eq(events.exception.nr, MC_VECTOR);
+
+	gm_close(&f);
+	gm_vm_free(g);
 }
 
 #define WALKS	2000
@@ -358,6 +410,7 @@ static const struct gm_case cases[] = {
 	{ .name = "poison_operand_second", .fn = poison_operand_second, .loses = true },
 	{ .name = "poison_operand_ordinary", .fn = poison_operand_ordinary, .loses = true },
 	{ .name = "poison_table_private_2m", .fn = poison_table_private_2m, .loses = true },
+	{ .name = "poison_translate", .fn = poison_translate, .loses = true },
 	{ .name = "race_convert_private_4k", .fn = race_convert_private_4k, .seconds = 120 },
 	{ .name = "race_convert_private_2m", .fn = race_convert_private_2m, .seconds = 120 },
 	{ .name = "race_punch_private_4k", .fn = race_punch_private_4k, .seconds = 120 },
