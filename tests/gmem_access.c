@@ -73,6 +73,33 @@ static void descriptor(unsigned int kind, unsigned int source)
 	gm_emul_close(&s);
 }
 
+#define FEP	"/sys/module/kvm/parameters/force_emulation_prefix"
+
+/* Locked instructions, which a processor does by itself unless it is told not to. */
+static void locked(unsigned int kind, unsigned int source)
+{
+	const u64 at = GM_GPA + 21 * GM_PAGE + 0x18;
+	const char *code = gm_piece_cmpxchg, *end = gm_piece_cmpxchg_end;
+	struct gm_emul s;
+	u64 emulated;
+
+	gm_assert(gm_write(FEP, "1"), FEP ": %s", strerror(errno));
+	gm_emul_open(&s, kind, source);
+	gm_emul_tell(&s, GM_EMUL_WRITE, at, 5);
+	emulated = vcpu_get_stat(s.vcpu, insn_emulation);
+	gm_assert_eq(gm_emul_call(&s, CODE, code, end, at, 5), 5);
+	gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, at, 0), ~5ULL);
+	gm_assert_eq(gm_emul_call(&s, CODE, code, end, at, 7), ~5ULL);
+	gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, at, 0), ~5ULL);
+	/* Across pages no processor can, and KVM writes it in two parts. */
+	gm_emul_tell(&s, GM_EMUL_WRITE, GM_GPA + 22 * GM_PAGE - 4, 6);
+	gm_assert_eq(gm_emul_call(&s, CODE, code, end, GM_GPA + 22 * GM_PAGE - 4, 6), 6);
+	gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, GM_GPA + 22 * GM_PAGE - 4, 0), ~6ULL);
+	gm_assert_ge(vcpu_get_stat(s.vcpu, insn_emulation), emulated + 3);
+	gm_emul_close(&s);
+	gm_assert(gm_write(FEP, "0"), FEP ": %s", strerror(errno));
+}
+
 static void wall_clock(unsigned int kind, unsigned int source)
 {
 	const u64 at = GM_GPA + 5 * GM_PAGE + 0x40;
@@ -219,6 +246,11 @@ CASE(descriptor_tracked, gm_emul_each(descriptor, GM_TRACKED))
 CASE(descriptor_second, gm_emul_each(descriptor, GM_SECOND))
 CASE(descriptor_ordinary, gm_emul_each(descriptor, GM_ORDINARY))
 CASE(descriptor_hidden, gm_emul_each(descriptor, GM_HIDDEN))
+CASE(locked_private, gm_emul_each(locked, GM_PRIVATE))
+CASE(locked_tracked, gm_emul_each(locked, GM_TRACKED))
+CASE(locked_second, gm_emul_each(locked, GM_SECOND))
+CASE(locked_ordinary, gm_emul_each(locked, GM_ORDINARY))
+CASE(locked_hidden, gm_emul_each(locked, GM_HIDDEN))
 CASE(fetch_private, gm_emul_each(fetch, GM_PRIVATE))
 CASE(fetch_tracked, gm_emul_each(fetch, GM_TRACKED))
 CASE(fetch_second, gm_emul_each(fetch, GM_SECOND))
@@ -253,6 +285,11 @@ CASE(file_closed_ordinary, gm_emul_each(file_closed, GM_ORDINARY))
 CASE(file_closed_hidden, gm_emul_each(file_closed, GM_HIDDEN))
 
 static const struct gm_case cases[] = {
+	{ "locked_private", locked_private },
+	{ "locked_tracked", locked_tracked },
+	{ "locked_second", locked_second },
+	{ "locked_ordinary", locked_ordinary },
+	{ "locked_hidden", locked_hidden },
 	{ "fetch_private", fetch_private },
 	{ "fetch_tracked", fetch_tracked },
 	{ "fetch_second", fetch_second },

@@ -23,6 +23,9 @@ PIECE(gm_piece_cpuid, "mov %rbx, %r8; mov %edi, %eax; xor %ecx, %ecx; cpuid; mov
 PIECE(gm_piece_cpuids, "mov %rbx, %r8; 1: xor %eax, %eax; xor %ecx, %ecx; cpuid; dec %edi;"
 		       "jnz 1b; mov %r8, %rbx; ret");
 PIECE(gm_piece_movs, "cld; movsq; ret");
+PIECE(gm_piece_load, "sti; nop; mov (%rsi), %rax; cli; ret");
+PIECE(gm_piece_cmpxchg, "mov %rsi, %rax; mov %rsi, %r8; not %r8;"
+			"ud2; .ascii \"kvm\"; lock cmpxchg %r8, (%rdi); ret");
 PIECE(gm_piece_es, "mov %es, %ecx; mov (%rdi), %es; mov %ecx, %es; ret");
 
 static void eoi_handler(struct ex_regs *regs)

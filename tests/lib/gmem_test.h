@@ -428,12 +428,16 @@ struct gm_emul_count {
  * Code that runs from wherever it is copied to. CPUID is an exit that KVM skips
  * by decoding it if the processor does not say how long it is, and cpuids as many
  * as its first argument says; movs moves 8 bytes
- * from its second argument to its first, one of which is MMIO; es is loaded from
- * its first.
+ * from its second argument to its first, one of which is MMIO; load reads 8 bytes
+ * there with interrupts on; cmpxchg, which KVM emulates if its parameter
+ * force_emulation_prefix is set, inverts 8 bytes at its first argument if they are
+ * the second, and returns what was there; es is loaded from its first.
  */
 extern const char gm_piece_cpuid[], gm_piece_cpuid_end[];
 extern const char gm_piece_cpuids[], gm_piece_cpuids_end[];
 extern const char gm_piece_movs[], gm_piece_movs_end[];
+extern const char gm_piece_load[], gm_piece_load_end[];
+extern const char gm_piece_cmpxchg[], gm_piece_cmpxchg_end[];
 extern const char gm_piece_es[], gm_piece_es_end[];
 
 void gm_emul_open(struct gm_emul *s, unsigned int kind, unsigned int source);
