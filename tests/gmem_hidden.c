@@ -4,7 +4,6 @@
  * the kernel's own address of it leads nowhere, nobody gets a reference, and what
  * is given back is mapped again.
  */
-#include <linux/elf.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -50,23 +49,11 @@ static void close_scene(struct scene *s)
 /* Where the kernel has its direct map of a physical address. */
 static u64 direct_map(u64 pa)
 {
-	int fd = open("/proc/kcore", O_RDONLY);
-	struct elf64_hdr ehdr;
-	struct elf64_phdr phdr;
-	int i;
+	int fd = gm_kcore_open();
+	u64 va = gm_kcore_segment(fd, pa, true).va;
 
-	gm_assert(fd >= 0, "/proc/kcore: %s", strerror(errno));
-	gm_assert_eq(pread(fd, &ehdr, sizeof(ehdr), 0), sizeof(ehdr));
-	for (i = 0; i < ehdr.e_phnum; i++) {
-		gm_assert_eq(pread(fd, &phdr, sizeof(phdr), ehdr.e_phoff + i * sizeof(phdr)),
-			     sizeof(phdr));
-		if (phdr.p_type != PT_LOAD || phdr.p_paddr == -1ULL ||
-		    pa < phdr.p_paddr || pa >= phdr.p_paddr + phdr.p_memsz)
-			continue;
-		close(fd);
-		return phdr.p_vaddr + pa - phdr.p_paddr;
-	}
-	gm_fail(__FILE__, __LINE__, "kcore", "no memory at %#lx", (unsigned long)pa);
+	close(fd);
+	return va;
 }
 
 /*

@@ -4,8 +4,6 @@
  * tracking, compaction, kcore. They see nothing they may use, change nothing,
  * and read no memory of a guest.
  */
-#include <linux/elf.h>
-
 #include "gmem_test.h"
 
 #define SEED	53
@@ -125,26 +123,12 @@ static void walk(unsigned int source)
 /* The word that /proc/kcore shows at a physical address. */
 static u64 kcore_word(u64 pa)
 {
-	int fd = open("/proc/kcore", O_RDONLY);
-	struct elf64_hdr ehdr;
-	struct elf64_phdr phdr;
-	u64 v = 0;
-	int i;
+	int fd = gm_kcore_open();
+	u64 v;
 
-	gm_assert(fd >= 0, "/proc/kcore: %s", strerror(errno));
-	gm_assert_eq(pread(fd, &ehdr, sizeof(ehdr), 0), sizeof(ehdr));
-	for (i = 0; i < ehdr.e_phnum; i++) {
-		gm_assert_eq(pread(fd, &phdr, sizeof(phdr), ehdr.e_phoff + i * sizeof(phdr)),
-			     sizeof(phdr));
-		if (phdr.p_type != PT_LOAD || phdr.p_paddr == -1ULL ||
-		    pa < phdr.p_paddr || pa >= phdr.p_paddr + phdr.p_memsz)
-			continue;
-		gm_assert_eq(pread(fd, &v, sizeof(v), phdr.p_offset + pa - phdr.p_paddr),
-			     sizeof(v));
-		close(fd);
-		return v;
-	}
-	gm_fail(__FILE__, __LINE__, "kcore", "no memory at %#lx", (unsigned long)pa);
+	gm_assert_eq(pread(fd, &v, sizeof(v), gm_kcore_segment(fd, pa, true).off), sizeof(v));
+	close(fd);
+	return v;
 }
 
 static u64 pagemap_pfn(void *p)

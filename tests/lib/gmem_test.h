@@ -131,6 +131,16 @@ unsigned int gm_time_scale(void);
 long gm_read_long(const char *fmt, ...) __printf(1, 2);	/* -1: no such file */
 bool gm_write(const char *path, const char *fmt, ...) __printf(2, 3);
 void gm_read_text(const char *path, char *buf, size_t size);
+
+/* Where a physical or virtual address is for the kernel, and in /proc/kcore. */
+struct gm_segment {
+	u64 va;
+	u64 off;
+};
+
+int gm_kcore_open(void);
+struct gm_segment gm_kcore_segment(int fd, u64 addr, bool physical);
+
 long gm_proc_value(const char *path, const char *key);
 static inline long gm_meminfo(const char *key)
 {
