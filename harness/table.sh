@@ -21,6 +21,13 @@ GIVES=(
 	'gmem|give-1g|gmem in place, 1 GiB'
 )
 
+# Linux as the guest, all of its memory private, at its shell.
+BOOTS=(
+	'gmem|linux-2m|2 MiB'
+	'gmem|linux-hidden|2 MiB, no direct map'
+	'gmem|linux-1g|1 GiB'
+)
+
 # Everything that was measured of it, by KERNEL KIND; KEY UNIT NAME.
 COLUMNS=(
 	'stock|give-7.3|7.3'
@@ -66,6 +73,13 @@ run_usage() {
 	  2 MiB          in one request, there and back
 	  16 GiB         one request for memory that nobody has touched
 	  held           for 2 MiB of which the host has one half
+
+	At last the kernel that was just built boots as a guest of the VMM in
+	tools/gmem/vmm, all of its memory private, and says so itself:
+
+	  4 KiB ...      mappings of the guest's memory at its shell
+	  emulated       instructions of the guest that KVM had to emulate
+	  references     held on pages of its memory
 	END
 }
 
@@ -101,41 +115,49 @@ table_options() {
 	kernel gmem
 	kernel stock
 	base_initramfs
+	pack linux
 	unlock_build
 }
 
-# measure KERNEL KIND...: lines of gmem_bench
-measure() {
-	local kernel=$1
+# kinds_of KERNEL ROW...: what it is asked for
+kinds_of() {
+	local kernel=$1 row k kind
 
 	shift
-	GMEM_LOG=$BUILD/log/bench-$kernel.log "$TOP/dev" exec --kernel "$kernel" --mem 6G --icount \
-		--append 'nokaslr hugetlb_free_vmemmap=on' -- gmem_bench --mib "$MIB" "$@"
-}
-
-kinds_of() {
-	local row kernel kind
-
-	for row in "${ROWS[@]}" "${GIVES[@]}"; do
-		IFS='|' read -r kernel kind _ <<<"$row"
-		[ "$kernel" != "$1" ] || echo "$kind"
+	for row; do
+		IFS='|' read -r k kind _ <<<"$row"
+		[ "$k" != "$kernel" ] || echo "$kind"
 	done
 }
 
-# measured KERNEL: the lines of gmem_bench for its kinds; what else it says is shown
-measured() {
-	local line
-	local -a kinds
+# bench LOG KERNEL [EXEC-OPTION...] -- ROW...: the lines of gmem_bench for the
+# kernel's rows, and of a Linux what it said; what else there is to say is shown
+bench() {
+	local log=$BUILD/log/$1.log kernel=$2 line
+	local -a options=() kinds
 
-	mapfile -t kinds < <(kinds_of "$1")
-	{ measure "$1" "${kinds[@]}" || echo "status $? of the $1 boot"; } |
+	shift 2
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	mapfile -t kinds < <(kinds_of "$kernel" "$@")
+	{ GMEM_LOG=$log "$TOP/dev" exec --kernel "$kernel" --mem 6G \
+		--append 'nokaslr hugetlb_free_vmemmap=on' "${options[@]}" -- \
+		gmem_bench --mib "$MIB" "${kinds[@]}" || echo "status $? of the $kernel boot"; } |
 		while read -r line; do
 			case $line in
-			kind=*)		echo "$line";;
+			kind=*|console:*) echo "$line";;
 			*[Ss]eed*)	;;
 			*)		say "$line";;
 			esac
 		done
+}
+
+# measured KERNEL: all that is measured with instructions counted
+measured() {
+	bench "bench-$1" "$1" --icount -- "${ROWS[@]}" "${GIVES[@]}"
 }
 
 # value LINE KEY: a dash if the line has none
@@ -202,6 +224,33 @@ print_gives() {
 	done
 }
 
+# A row for each kind of memory, and what Linux said: the same in all.
+print_boots() {
+	local line name row kind good=0
+	local -a said=()
+
+	printf '\nLinux at its shell, all of its memory private:\n\n'
+	printf '%-30s %8s %8s %8s %9s %8s %11s\n' '' '4 KiB' '2 MiB' '1 GiB' emulated private references
+	while read -r line; do
+		if [[ $line == console:* ]]; then
+			said+=("${line#console: }")
+			continue
+		fi
+		for row in "${BOOTS[@]}"; do
+			IFS='|' read -r _ kind name <<<"$row"
+			[ "$kind" = "$(value "$line" kind)" ] || continue
+			printf '%-30s %8d %8d %8d %9d %7s%% %11s\n' "$name" \
+				"$(value "$line" pages_4k)" "$(value "$line" pages_2m)" \
+				"$(value "$line" pages_1g)" "$(value "$line" emulated)" \
+				"$(value "$line" private)" "$(value "$line" refs)"
+			good=$((good + 1))
+		done
+	done < <(bench bench-linux gmem --pack linux --timeout 600 -- "${BOOTS[@]}")
+	printf '\n'
+	[ ${#said[@]} -lt 3 ] || printf '  %s\n' "${said[@]: -3}"
+	[ "$good" -eq ${#BOOTS[@]} ]
+}
+
 # The one line that says what it means.
 meaning() {
 	local stock=$1 huge=$2 gmem=$3
@@ -239,6 +288,7 @@ verb_run() {
 	done
 	meaning "${got[stock 4k]:-}" "${got[stock vm-hugetlb-2m]:-}" "${got[gmem hugetlb-2m]:-}"
 	print_gives "${gives[@]}"
+	print_boots || exit 1
 	[ ${#got[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) ] || exit 1
 }
 
