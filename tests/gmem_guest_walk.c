@@ -232,14 +232,54 @@ static void poison_translate(void)
 #define WALKS	2000
 #define ROUNDS	30000
 
+enum race {
+	CONVERT,
+	PUNCH,
+	GIVE,	/* as PUNCH, and another file has the page next */
+};
+
 /* The tables change hands, or vanish, while KVM walks them. */
 struct racer {
 	struct gm_file *f;
 	u64 off;
-	bool punch;
+	enum race how;
 	bool stop;
 	unsigned int rounds;
+	unsigned int walks;
+	struct gm_file next;
+	u64 *mem;	/* of next */
+	unsigned int given;
 };
+
+/* No bit that a walk sets. */
+#define PATTERN	(0x5a5a5a5a5a5a5a5aULL & ~(u64)(ACCESSED | DIRTY))
+
+static bool has_walked_on(void *arg)
+{
+	struct racer *r = arg;
+
+	return READ_ONCE(r->walks) > 1 || READ_ONCE(r->stop);
+}
+
+/* Whoever has the page now: KVM sets no bit in it any more. */
+static void give(struct racer *r)
+{
+	struct gm_block b;
+	u64 pfn, i;
+
+	if (!gm_block_at(r->f, r->off, &b))
+		return;
+	pfn = b.pfn + r->off / GM_PAGE - b.index;
+	gm_assert_ok(gm_punch(r->f, r->off, GM_PAGE));
+	for (i = 0; i < GM_PAGE / 8; i++)
+		WRITE_ONCE(r->mem[i], PATTERN);
+	r->given += gm_pfn_at(&r->next, 0) == pfn;
+	WRITE_ONCE(r->walks, 0);
+	gm_assert(gm_wait_until(has_walked_on, r, 10), "no walk");
+	for (i = 0; i < GM_PAGE / 8; i++)
+		gm_assert_eq(READ_ONCE(r->mem[i]), PATTERN);
+	gm_assert_ok(gm_punch(&r->next, 0, GM_PAGE));
+}
 
 static void *racer(void *arg)
 {
@@ -247,13 +287,15 @@ static void *racer(void *arg)
 
 	/* An end, since walks that are started over and over need not have one. */
 	while (!READ_ONCE(r->stop) && r->rounds < ROUNDS / gm_time_scale()) {
-		if (r->punch) {
+		WRITE_ONCE(r->rounds, r->rounds + 1);
+		if (r->how == GIVE) {
+			give(r);
+		} else if (r->how == PUNCH) {
 			gm_assert_ok(gm_punch(r->f, r->off, GM_PAGE));
 		} else {
 			gm_set_ok(r->f, r->off, GM_PAGE, false);
 			gm_set_ok(r->f, r->off, GM_PAGE, true);
 		}
-		WRITE_ONCE(r->rounds, r->rounds + 1);
 	}
 	return NULL;
 }
@@ -263,9 +305,9 @@ static bool has_moved_on(void *arg)
 	return READ_ONCE(((struct racer *)arg)->rounds);
 }
 
-static void race(unsigned int kind, unsigned int source, bool punch)
+static void race(unsigned int kind, unsigned int source, enum race how)
 {
-	struct racer r = { .punch = punch, .off = TABLE(1) - GM_GPA };
+	struct racer r = { .how = how, .off = TABLE(1) - GM_GPA };
 	unsigned int i, good = 0, faults = 0;
 	pthread_t thread;
 	struct gm_emul s;
@@ -273,20 +315,23 @@ static void race(unsigned int kind, unsigned int source, bool punch)
 
 	open_scene(&s, kind, source);
 	r.f = &s.f;
+	r.next = gm_create_from(s.vm, &gm_sources[GM_SRC_4K], GM_PAGE, GM_SHARED);
+	r.mem = gm_mmap(&r.next, 0, GM_PAGE);
 	kvm_pthread_create(&thread, NULL, racer, &r);
 	gm_assert(gm_wait_until(has_moved_on, &r, 10), "no round");
 	for (i = 0; i < WALKS / gm_time_scale(); i++) {
 		set_entry(&s, 1, 0, DATA(0));
 		s.mmio = magic(i);
 		gm_emul_movs(&s, CODE, WALK, GM_MMIO);
+		WRITE_ONCE(r.walks, r.walks + 1);
 		v = entry(&s, 1, 0);
 		if (gm_emul_count(&s).faults == faults) {
 			good++;
 			gm_assert_eq(gm_emul_tell(&s, GM_EMUL_READ, DATA(0), 0), magic(i));
-			if (v || !punch)
+			if (v || how == CONVERT)
 				gm_assert_eq(v, DATA(0) | PRESENT | ACCESSED | DIRTY);
 		} else {
-			gm_assert(punch, "a fault, though the entry was there always");
+			gm_assert(how != CONVERT, "a fault, though the entry was there always");
 			gm_assert_eq(v, 0);
 			faults++;
 			gm_assert_eq(gm_emul_count(&s).faults, faults);
@@ -294,8 +339,12 @@ static void race(unsigned int kind, unsigned int source, bool punch)
 	}
 	WRITE_ONCE(r.stop, true);
 	kvm_pthread_join(thread, NULL);
-	gm_note("%u translations, %u faults, %u rounds beside them", good, faults, r.rounds);
+	gm_note("%u translations, %u faults, %u rounds beside them, %u pages with a new owner",
+		good, faults, r.rounds, r.given);
 	gm_assert(good, "nothing was translated");
+	gm_assert(how != GIVE || r.given, "no page was seen again");
+	gm_assert_ok(munmap(r.mem, GM_PAGE));
+	gm_close(&r.next);
 	gm_emul_close(&s);
 }
 
@@ -372,14 +421,17 @@ CASE(poison_operand_private, poison(GM_PRIVATE, GM_SRC_4K, DATA(0)))
 CASE(poison_operand_second, poison(GM_SECOND, GM_SRC_4K, DATA(0)))
 CASE(poison_operand_ordinary, poison(GM_ORDINARY, GM_SRC_4K, DATA(0)))
 CASE(poison_table_private_2m, poison(GM_PRIVATE, GM_SRC_THP_2M, TABLE(1)))
-CASE(race_convert_private_4k, race(GM_PRIVATE, GM_SRC_4K, false))
-CASE(race_convert_private_2m, race(GM_PRIVATE, GM_SRC_THP_2M, false))
-CASE(race_punch_private_4k, race(GM_PRIVATE, GM_SRC_4K, true))
-CASE(race_punch_private_2m, race(GM_PRIVATE, GM_SRC_THP_2M, true))
-CASE(race_punch_second_4k, race(GM_SECOND, GM_SRC_4K, true))
-CASE(race_punch_second_2m, race(GM_SECOND, GM_SRC_THP_2M, true))
-CASE(race_punch_ordinary_4k, race(GM_ORDINARY, GM_SRC_4K, true))
-CASE(race_punch_ordinary_2m, race(GM_ORDINARY, GM_SRC_THP_2M, true))
+CASE(race_convert_private_4k, race(GM_PRIVATE, GM_SRC_4K, CONVERT))
+CASE(race_convert_private_2m, race(GM_PRIVATE, GM_SRC_THP_2M, CONVERT))
+CASE(race_punch_private_4k, race(GM_PRIVATE, GM_SRC_4K, PUNCH))
+CASE(race_punch_private_2m, race(GM_PRIVATE, GM_SRC_THP_2M, PUNCH))
+CASE(race_punch_second_4k, race(GM_SECOND, GM_SRC_4K, PUNCH))
+CASE(race_punch_second_2m, race(GM_SECOND, GM_SRC_THP_2M, PUNCH))
+CASE(race_punch_ordinary_4k, race(GM_ORDINARY, GM_SRC_4K, PUNCH))
+CASE(race_punch_ordinary_2m, race(GM_ORDINARY, GM_SRC_THP_2M, PUNCH))
+CASE(race_give_private, race(GM_PRIVATE, GM_SRC_4K, GIVE))
+CASE(race_give_second, race(GM_SECOND, GM_SRC_4K, GIVE))
+CASE(race_give_ordinary, race(GM_ORDINARY, GM_SRC_4K, GIVE))
 
 static const struct gm_case cases[] = {
 	{ .name = "remembered_4k", .fn = remembered_4k },
@@ -419,6 +471,9 @@ static const struct gm_case cases[] = {
 	{ .name = "race_punch_second_2m", .fn = race_punch_second_2m, .seconds = 120 },
 	{ .name = "race_punch_ordinary_4k", .fn = race_punch_ordinary_4k, .seconds = 120 },
 	{ .name = "race_punch_ordinary_2m", .fn = race_punch_ordinary_2m, .seconds = 120 },
+	{ .name = "race_give_private", .fn = race_give_private, .seconds = 120 },
+	{ .name = "race_give_second", .fn = race_give_second, .seconds = 120 },
+	{ .name = "race_give_ordinary", .fn = race_give_ordinary, .seconds = 120 },
 };
 
 int main(int argc, char **argv)

@@ -5,6 +5,9 @@
  */
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "gmem_test.h"
 
@@ -145,26 +148,55 @@ static void private_share(void)
 }
 
 #define CHURN	"while [ ! -e /tmp/end ]; do gmem-share churn 64 100 || break; done"
+#define METHODS	"stress-ng --vm 2 --vm-bytes 16M --vm-method all --verify -t 20"
+/* All that stress-ng knows of memory, one after the other. */
+#define CLASS	"stress-ng --class vm --sequential 2 --verify --vm-bytes 16M -t 2"
+
+/* The host runs short of memory, over and over, until it is killed. */
+static pid_t press_host(void)
+{
+	pid_t pid = fork();
+	size_t len;
+	char *mem;
+
+	gm_assert(pid >= 0, "fork: %s", strerror(errno));
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		len = gm_meminfo("MemAvailable") / 10 * 9 * 1024;
+		mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (mem == MAP_FAILED)
+			continue;
+		memset(mem, 1, len);
+		munmap(mem, len);
+	}
+}
 
 /*
  * The guest works with its memory and looks at the results, while pages beside
  * that are shared, taken back and given up.
  */
-static void busy(bool hidden)
+static void stress(unsigned int source, bool hidden, const char *command, bool pressed)
 {
 	const struct gm_boot b = {
-		.source = GM_SRC_THP_2M, .cpus = "2", .stress = true, .hidden = hidden
+		.source = source, .cpus = "2", .stress = true, .hidden = hidden
 	};
 	struct gm_linux g = gm_linux_boot(&b);
+	pid_t pid = pressed ? press_host() : 0;
 	long held;
 
 	gm_linux_run(&g, "dd if=/dev/zero of=/tmp/all bs=1M count=48 2>/dev/null; rm /tmp/all");
 	held = gm_linux_fdinfo(&g, "gmem-allocated");
 	gm_linux_type(&g, CHURN " >/tmp/churn 2>&1 &\n");
 	gm_linux_expect(&g, GM_LINUX_PROMPT);
-	gm_linux_run(&g, "stress-ng --vm 2 --vm-bytes 16M --vm-method all --verify -t 20");
+	gm_linux_run(&g, command);
 	gm_linux_run(&g, "touch /tmp/end; wait; cat /tmp/churn");
 	gm_linux_run(&g, "grep -q changed /tmp/churn && ! grep -v changed /tmp/churn");
+	if (pid) {
+		kill(pid, SIGKILL);
+		gm_assert_eq(waitpid(pid, NULL, 0), pid);
+	}
 	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-shared"), 0);
 	check_references(&g);
 	gm_assert_ge(gm_linux_fdinfo(&g, "gmem-allocated"), held);
@@ -172,15 +204,14 @@ static void busy(bool hidden)
 	gm_linux_power_off(&g);
 }
 
-static void stress_private(void)
-{
-	busy(false);
-}
+#define STRESS(name, source, hidden, command, pressed) \
+	static void stress_##name(void) { stress(source, hidden, command, pressed); }
 
-static void stress_hidden(void)
-{
-	busy(true);
-}
+STRESS(private, GM_SRC_THP_2M, false, METHODS, false)
+STRESS(hidden, GM_SRC_THP_2M, true, METHODS, false)
+STRESS(1g, GM_SRC_THP_1G, false, METHODS, false)
+STRESS(pressed, GM_SRC_THP_2M, false, METHODS, true)
+STRESS(class, GM_SRC_THP_2M, false, CLASS, false)
 
 #define ORDINARY(name, source, cpus) \
 	static void ordinary_##name(void) { boot_ordinary(source, cpus); }
@@ -443,6 +474,9 @@ static const struct gm_case cases[] = {
 	{ "disk_private", disk_private, 120 },
 	{ "stress_private", stress_private, 300 },
 	{ "stress_hidden", stress_hidden, 300 },
+	{ "stress_1g", stress_1g, 300 },
+	{ "stress_pressed", stress_pressed, 600 },
+	{ "stress_class", stress_class, 900 },
 	{ "ordinary_4k", ordinary_4k, 120 },
 	{ "ordinary_2m", ordinary_2m, 120 },
 	{ "ordinary_2m_cpus", ordinary_2m_cpus, 120 },

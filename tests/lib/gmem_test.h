@@ -535,7 +535,7 @@ struct gm_linux {
  * comes before the HLT that follows, and the guest sleeps with work to do until the
  * next one, which the periodic tick is.
  */
-#define GM_LINUX_CMDLINE	"console=ttyS0 panic=-1 quiet noxsave nohz=off mark"
+#define GM_LINUX_CMDLINE	"console=ttyS0 panic=-1 quiet noxsave mark"
 #define GM_LINUX_PROMPT	"guest# "
 
 #define GM_LINUX_POOL	128		/* pages, what a guest has by default */
