@@ -151,11 +151,11 @@ static void private_share(void)
 #define METHODS	"stress-ng --vm 2 --vm-bytes 16M --vm-method all --verify -t 20"
 /*
  * All that stress-ng knows of memory, one after the other, but what wants a swap
- * file or more memory than there is. Says that it lives.
+ * file or more memory than there is, or poisons its own. Says that it lives.
  */
 #define CLASS	"mkdir /dev/shm && mount -t tmpfs shm /dev/shm;"			\
 		"stress-ng --class vm --sequential 1 --verify --vm-bytes 16M -t 2 "	\
-		"-x swap,userfaultfd &"							\
+		"-x madvise,swap,userfaultfd &"							\
 		"while kill -0 $!; do sleep 5; echo .; done 2>/dev/null; wait $!"
 
 /* The host runs short of memory, over and over, until it is killed. */
