@@ -221,8 +221,7 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 	if (err)
 		goto err_unhide;
 
-	gmem_count(gi, GMEM_BLOCKS_4K, 1);
-	inode_add_bytes(&gi->inode, PAGE_SIZE);
+	gmem_count_block(gi, index, 0, 1);
 	b->block = NULL;
 	b->page = page;
 	return 0;
@@ -350,8 +349,7 @@ static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
 	if (err)
 		goto err_unregister;
 
-	gmem_count(gi, gmem_blocks_counter(order), 1);
-	inode_add_bytes(&gi->inode, PAGE_SIZE << order);
+	gmem_count_block(gi, block->index, order, 1);
 	gmem_block_backing(block, index, b);
 	return 0;
 
@@ -497,6 +495,26 @@ bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 		}
 	}
 	return false;
+}
+
+/**
+ * gmem_nr_present - how many indices of a range have memory?
+ * @gi: inode
+ * @start: first index
+ * @end: index behind the last one
+ *
+ * Context: invalidate_lock held; may sleep.
+ */
+unsigned long gmem_nr_present(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	unsigned long nr, present = 0;
+	struct gmem_backing b;
+
+	for (; gmem_next_present(gi, &start, end, &b, &nr); start += nr) {
+		present += nr;
+		cond_resched();
+	}
+	return present;
 }
 
 /**
@@ -654,22 +672,28 @@ void gmem_free_block(struct gmem_block *block)
 
 	VM_WARN_ON_ONCE(block->nr_live);
 
-	gmem_count(gi, gmem_blocks_counter(block->order), -1);
-	gmem_count(gi, GMEM_POISONED, -(long)block->nr_poison);
 	if (gi)
-		inode_sub_bytes(&gi->inode, PAGE_SIZE << block->order);
+		gmem_count_block(gi, block->index, block->order, -1);
+	else
+		gmem_count(NULL, gmem_blocks_counter(block->order), -1);
+	gmem_count(gi, GMEM_POISONED, -(long)block->nr_poison);
 
 	gmem_unregister_block(block);
 	gmem_destroy_block(block);
 }
 
-static void gmem_drop_page(struct gmem_inode *gi, struct page *page)
+static void gmem_drop_page(struct gmem_inode *gi, pgoff_t index, struct page *page)
 {
 	gmem_unhide_page(gi, page);
-	gmem_count(gi, GMEM_BLOCKS_4K, -1);
+	gmem_count_block(gi, index, 0, -1);
 	if (PageHWPoison(page))
 		gmem_count(gi, GMEM_POISONED, -1);
-	inode_sub_bytes(&gi->inode, PAGE_SIZE);
+}
+
+static void gmem_give_page(struct gmem_inode *gi, pgoff_t index, struct page *page)
+{
+	gmem_drop_page(gi, index, page);
+	gmem_free_page(page, gi->objcg);
 }
 
 /* Empty [start, end) of a table, and free it if nothing is left. */
@@ -684,8 +708,7 @@ static void gmem_free_table_range(struct gmem_inode *gi, struct gmem_table *tabl
 		if (!page)
 			continue;
 		table->page[index % GMEM_CHUNK_PAGES] = NULL;
-		gmem_drop_page(gi, page);
-		gmem_free_page(page, gi->objcg);
+		gmem_give_page(gi, index, page);
 	}
 
 	if (memchr_inv(table, 0, sizeof(*table)))
@@ -727,26 +750,24 @@ void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 			index += nr;
 		} else {
 			xa_erase(&gi->blocks, index);
-			gmem_drop_page(gi, b.page);
-			gmem_free_page(b.page, gi->objcg);
+			gmem_give_page(gi, index, b.page);
 			index++;
 		}
 		cond_resched();
 	}
 }
 
-static void gmem_evict_page(struct gmem_inode *gi, struct page *page)
+static void gmem_evict_page(struct gmem_inode *gi, pgoff_t index, struct page *page)
 {
-	gmem_drop_page(gi, page);
-
 	if (gmem_is_live(page)) {
 		if (!gmem_abandon_page(page)) {
+			gmem_drop_page(gi, index, page);
 			gmem_orphan_page(page, gi->objcg);
 			return;
 		}
 		gmem_count(gi, GMEM_LIVE, -1);
 	}
-	gmem_free_page(page, gi->objcg);
+	gmem_give_page(gi, index, page);
 }
 
 static void gmem_evict_block(struct gmem_inode *gi, struct gmem_block *block)
@@ -757,7 +778,8 @@ static void gmem_evict_block(struct gmem_inode *gi, struct gmem_block *block)
 	}
 
 	/* Still counted for the machine, no longer for the inode. */
-	atomic_long_dec(&gi->stat[gmem_blocks_counter(block->order)]);
+	gmem_count_block(gi, block->index, block->order, -1);
+	gmem_count(NULL, gmem_blocks_counter(block->order), 1);
 	WRITE_ONCE(block->gi, NULL);
 	gmem_orphan_block(block);
 }
@@ -781,12 +803,13 @@ void gmem_evict_blocks(struct gmem_inode *gi)
 	xa_for_each(&gi->blocks, key, entry) {
 		xa_erase(&gi->blocks, key);
 		if (!gi->order) {
-			gmem_evict_page(gi, entry);
+			gmem_evict_page(gi, key, entry);
 		} else if (gmem_is_table(entry)) {
 			table = gmem_to_table(entry);
 			for (i = 0; i < GMEM_CHUNK_PAGES; i++)
 				if (table->page[i])
-					gmem_evict_page(gi, table->page[i]);
+					gmem_evict_page(gi, (key << GMEM_CHUNK_ORDER) + i,
+							table->page[i]);
 			kfree_rcu_mightsleep(table);
 		} else {
 			gmem_evict_block(gi, entry);
@@ -794,6 +817,6 @@ void gmem_evict_blocks(struct gmem_inode *gi)
 		cond_resched();
 	}
 
-	VM_WARN_ON_ONCE(gmem_bytes_held(gi));
+	VM_WARN_ON_ONCE(gmem_bytes_held(gi) || gi->held_shared);
 	VM_WARN_ON_ONCE(!xa_empty(&gi->blocks));
 }

@@ -252,6 +252,36 @@ static void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 	}
 }
 
+/*
+ * How many of the indices that are about to change have memory? One by one they
+ * are looked for only where it depends on which.
+ */
+static unsigned long gmem_held_of(struct gmem_inode *gi, const struct gmem_range *range,
+				  const struct gmem_attr_change *change)
+{
+	pgoff_t start = range->start, end = range->end;
+	unsigned long held, nr = 0;
+	struct gmem_run run;
+
+	/* Part of one block: that is why the window is wider. */
+	if (start / GMEM_CHUNK_PAGES == (end - 1) / GMEM_CHUNK_PAGES &&
+	    range->window_end - range->window_start > end - start)
+		return change->nr;
+
+	held = gmem_bytes_held(gi) >> PAGE_SHIFT;
+	if (!held || held == i_size_read(&gi->inode) >> PAGE_SHIFT)
+		return held ? change->nr : 0;
+	if (change->nr == end - start)
+		return gmem_nr_present(gi, start, end);
+
+	for (; start < end; start = run.end) {
+		if (gmem_attr_run(gi, start, &run) != change->private)
+			nr += gmem_nr_present(gi, start, min(run.end, end));
+		cond_resched();
+	}
+	return nr;
+}
+
 static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 			    bool private, pgoff_t *busy)
 {
@@ -275,13 +305,13 @@ static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		err = gmem_freeze_live(gi, start, end, busy);
 	}
 	if (!err) {
+		change.held = gmem_held_of(gi, &range, &change);
 		gmem_begin_range(gi, &range);
 		if (!private)
 			gmem_make_shared(gi, start, end);
 		gmem_attr_commit(gi, &change);
 		if (private)
 			gmem_withdraw_frozen(gi, start, end);
-		atomic_long_inc(&gi->conversions);
 	}
 
 	gmem_end_range(gi, &range);

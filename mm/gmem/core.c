@@ -460,6 +460,8 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	mt_init_flags(&gi->attrs, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
 	mt_set_external_lock(&gi->attrs, &gi->inode.i_data.invalidate_lock);
 	gi->nr_private = 0;
+	gi->held_shared = 0;
+	seqlock_init(&gi->usage);
 	mpol_shared_policy_init(&gi->policy, NULL);
 	for (i = 0; i < GMEM_NR_COUNTERS; i++)
 		atomic_long_set(&gi->stat[i], 0);

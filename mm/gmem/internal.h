@@ -8,6 +8,7 @@
 #include <linux/mempolicy.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
+#include <linux/seqlock.h>
 #include <linux/xarray.h>
 
 struct gmem_block;
@@ -86,6 +87,10 @@ enum gmem_counter {
  * @views: protected by invalidate_lock
  * @attrs: see attr.c
  * @nr_private: private pages, protected by invalidate_lock
+ * @held_shared: shared pages of a file that tracks, as far as there is memory
+ *	for them
+ * @usage: a reading under it sees @held_shared, the counters of blocks and
+ *	@conversions of one moment
  * @policy: of mbind()
  * @objcg: of the creator, charged for buddy memory; may be NULL
  * @contig_retry: jiffies before which no gigabyte is searched for again
@@ -106,6 +111,8 @@ struct gmem_inode {
 	struct list_head views;
 	struct maple_tree attrs;
 	unsigned long nr_private;
+	unsigned long held_shared;
+	seqlock_t usage;
 	struct shared_policy policy;
 	struct obj_cgroup *objcg;
 	unsigned long contig_retry;
@@ -258,6 +265,7 @@ int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b);
 bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 		       struct gmem_backing *b, unsigned long *nr);
+unsigned long gmem_nr_present(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 typedef void (*gmem_page_fn)(struct gmem_inode *gi, pgoff_t index,
 			     struct page *page, void *arg);
 void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg);
@@ -291,16 +299,19 @@ struct gmem_run {
 int gmem_attr_setup(struct gmem_inode *gi);
 void gmem_attr_destroy(struct gmem_inode *gi);
 bool gmem_attr_run(struct gmem_inode *gi, pgoff_t index, struct gmem_run *run);
+unsigned long gmem_attr_nr_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 /**
  * struct gmem_attr_change - a change of state that cannot fail any more
  * @mas: the range, with those neighbours that it becomes one run with, and memory
  * @private: new state
  * @nr: indices that change. If none does, there is nothing to undo or to do.
+ * @held: those of them that there is memory for, for the caller to find out
  */
 struct gmem_attr_change {
 	struct ma_state mas;
 	bool private;
 	unsigned long nr;
+	unsigned long held;
 };
 
 int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
@@ -434,6 +445,24 @@ extern const struct address_space_operations gmem_aops;
 extern atomic_long_t gmem_stat[GMEM_NR_COUNTERS];
 void gmem_stats_init(void);
 enum gmem_counter gmem_blocks_counter(unsigned int order);
+void gmem_count_block(struct gmem_inode *gi, pgoff_t index, unsigned int order,
+		      int nr);
+
+/**
+ * struct gmem_usage - what a file holds, all of one moment
+ * @blocks: by GMEM_BLOCKS_*
+ * @held: bytes in them
+ * @shared: bytes of @held that are shared; the others are private
+ * @conversions: requests that changed the state of something
+ */
+struct gmem_usage {
+	unsigned long blocks[GMEM_BLOCKS_1G + 1];
+	unsigned long held;
+	unsigned long shared;
+	unsigned long conversions;
+};
+
+void gmem_read_usage(struct gmem_inode *gi, struct gmem_usage *u);
 
 /* Count for the inode, which may be gone, and for the machine. */
 static inline void gmem_count(struct gmem_inode *gi, enum gmem_counter counter,

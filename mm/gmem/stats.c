@@ -25,6 +25,61 @@ enum gmem_counter gmem_blocks_counter(unsigned int order)
 	return order == PMD_ORDER ? GMEM_BLOCKS_2M : GMEM_BLOCKS_1G;
 }
 
+/**
+ * gmem_count_block - a block comes to a file, or goes
+ * @gi: inode
+ * @index: of its first page
+ * @order: of it
+ * @nr: 1 or -1
+ *
+ * Context: invalidate_lock held: nobody changes the state of its pages. May sleep.
+ */
+void gmem_count_block(struct gmem_inode *gi, pgoff_t index, unsigned int order,
+		      int nr)
+{
+	unsigned long shared = gmem_attr_nr_shared(gi, index, index + (1UL << order));
+
+	if (shared) {
+		write_seqlock(&gi->usage);
+		gmem_count(gi, gmem_blocks_counter(order), nr);
+		gi->held_shared += nr > 0 ? shared : -shared;
+		write_sequnlock(&gi->usage);
+	} else {
+		gmem_count(gi, gmem_blocks_counter(order), nr);
+	}
+
+	if (nr > 0)
+		inode_add_bytes(&gi->inode, PAGE_SIZE << order);
+	else
+		inode_sub_bytes(&gi->inode, PAGE_SIZE << order);
+}
+
+/**
+ * gmem_read_usage - what does a file hold?
+ * @gi: inode
+ * @u: result
+ *
+ * Context: any; nobody who changes any of it waits for the reader.
+ */
+void gmem_read_usage(struct gmem_inode *gi, struct gmem_usage *u)
+{
+	unsigned int seq, i;
+
+	do {
+		seq = read_seqbegin(&gi->usage);
+		for (i = 0; i < ARRAY_SIZE(u->blocks); i++)
+			u->blocks[i] = atomic_long_read(&gi->stat[i]);
+		u->shared = READ_ONCE(gi->held_shared) << PAGE_SHIFT;
+		u->conversions = atomic_long_read(&gi->conversions);
+	} while (read_seqretry(&gi->usage, seq));
+
+	u->held = (u->blocks[GMEM_BLOCKS_4K] << PAGE_SHIFT) +
+		  (u->blocks[GMEM_BLOCKS_2M] << PMD_SHIFT) +
+		  (u->blocks[GMEM_BLOCKS_1G] << PUD_SHIFT);
+	if (!(gi->flags & GMEM_TRACK))
+		u->shared = gi->flags & GMEM_INIT_SHARED ? u->held : 0;
+}
+
 #define GMEM_STAT_ATTR(_name, _counter)						\
 static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr,	\
 			    char *buf)						\
