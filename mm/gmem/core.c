@@ -382,6 +382,7 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 	spin_lock(&gmem_inode_lock);
 	list_add_tail(&gi->entry, &gmem_inodes);
 	spin_unlock(&gmem_inode_lock);
+	gmem_count(NULL, GMEM_FILES, 1);
 	return 0;
 }
 
@@ -493,8 +494,10 @@ static void gmem_evict_inode(struct inode *inode)
 
 	if (gmem_hides(gi))
 		gmem_hide_end();
-	if (gi->source)
+	if (gi->source) {
 		gi->source->close(gi);
+		gmem_count(NULL, GMEM_FILES, -1);
+	}
 	if (gi->owner)
 		module_put(gi->owner->module);
 	if (gi->objcg)

@@ -71,6 +71,7 @@ enum gmem_counter {
 	GMEM_POISONED,		/* pages */
 	GMEM_ORPHANS,		/* blocks and single pages, global only */
 	GMEM_LEAKED,		/* pages that could not be given back, global only */
+	GMEM_FILES,		/* inodes, global only */
 	GMEM_NR_COUNTERS,
 };
 

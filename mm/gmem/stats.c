@@ -96,6 +96,7 @@ GMEM_STAT_ATTR(vmemmap_pages, GMEM_VMEMMAP);
 GMEM_STAT_ATTR(poisoned_pages, GMEM_POISONED);
 GMEM_STAT_ATTR(orphan_blocks, GMEM_ORPHANS);
 GMEM_STAT_ATTR(leaked_pages, GMEM_LEAKED);
+GMEM_STAT_ATTR(files, GMEM_FILES);
 
 static struct attribute *gmem_attrs[] = {
 	&blocks_4k_attr.attr,
@@ -106,6 +107,7 @@ static struct attribute *gmem_attrs[] = {
 	&poisoned_pages_attr.attr,
 	&orphan_blocks_attr.attr,
 	&leaked_pages_attr.attr,
+	&files_attr.attr,
 	NULL
 };
 
