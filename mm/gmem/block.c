@@ -19,6 +19,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include <trace/events/gmem.h>
+
 #include "internal.h"
 
 #define GMEM_LIVE_MARK		XA_MARK_0
@@ -222,6 +224,7 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 		goto err_unhide;
 
 	gmem_count_block(gi, index, 0, 1);
+	trace_gmem_alloc(gmem_ino(gi), index, 0);
 	b->block = NULL;
 	b->page = page;
 	return 0;
@@ -350,6 +353,7 @@ static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
 		goto err_unregister;
 
 	gmem_count_block(gi, block->index, order, 1);
+	trace_gmem_alloc(gmem_ino(gi), block->index, order);
 	gmem_block_backing(block, index, b);
 	return 0;
 
@@ -677,6 +681,7 @@ void gmem_free_block(struct gmem_block *block)
 	else
 		gmem_count(NULL, gmem_blocks_counter(block->order), -1);
 	gmem_count(gi, GMEM_POISONED, -(long)block->nr_poison);
+	trace_gmem_free(gmem_ino(gi), block->index, block->order);
 
 	gmem_unregister_block(block);
 	gmem_destroy_block(block);
@@ -693,6 +698,7 @@ static void gmem_drop_page(struct gmem_inode *gi, pgoff_t index, struct page *pa
 static void gmem_give_page(struct gmem_inode *gi, pgoff_t index, struct page *page)
 {
 	gmem_drop_page(gi, index, page);
+	trace_gmem_free(gmem_ino(gi), index, 0);
 	gmem_free_page(page, gi->objcg);
 }
 
@@ -766,6 +772,7 @@ static void gmem_evict_page(struct gmem_inode *gi, pgoff_t index, struct page *p
 			return;
 		}
 		gmem_count(gi, GMEM_LIVE, -1);
+		trace_gmem_withdraw(gmem_ino(gi), index, index + 1, 1);
 	}
 	gmem_give_page(gi, index, page);
 }

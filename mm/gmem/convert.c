@@ -21,6 +21,8 @@
 #include <linux/maple_tree.h>
 #include <linux/sched/signal.h>
 
+#include <trace/events/gmem.h>
+
 #include "internal.h"
 
 /* Transient holders are gone within microseconds: 1, 2 and 4 ms are ample. */
@@ -81,6 +83,7 @@ int gmem_prepare_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		if (err)
 			goto abort;
 	}
+	trace_gmem_invalidate_begin(gmem_ino(gi), start, end, filter);
 	return 0;
 
 abort:
@@ -113,6 +116,8 @@ void gmem_end_range(struct gmem_inode *gi, const struct gmem_range *range)
 
 	list_for_each_entry(view, &gi->views, entry)
 		view->ops->invalidate_end(view, range);
+	trace_gmem_invalidate_end(gmem_ino(gi), range->start, range->end,
+				  range->filter);
 }
 
 static void gmem_zero_run(struct gmem_inode *gi, const struct gmem_backing *first,
@@ -343,6 +348,8 @@ int gmem_convert(struct inode *inode, pgoff_t start, pgoff_t end, bool private,
 	struct gmem_inode *gi = GMEM_I(inode);
 	int err, try;
 
+	trace_gmem_convert_begin(gmem_ino(gi), start, end, private);
+
 	for (try = 0; ; try++) {
 		filemap_invalidate_lock(inode->i_mapping);
 		err = gmem_try_convert(gi, start, end, private, error_index);
@@ -354,6 +361,8 @@ int gmem_convert(struct inode *inode, pgoff_t start, pgoff_t end, bool private,
 
 	if (err == -EAGAIN)
 		atomic_long_inc(&gi->eagain);
+	trace_gmem_convert_end(gmem_ino(gi), start, end, private, err,
+			       err ? *error_index : start);
 	return err;
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_convert, "kvm");

@@ -465,6 +465,12 @@ struct gmem_usage {
 
 void gmem_read_usage(struct gmem_inode *gi, struct gmem_usage *u);
 
+/* For tracepoints: an orphan has no inode. */
+static inline u64 gmem_ino(const struct gmem_inode *gi)
+{
+	return gi ? gi->inode.i_ino : 0;
+}
+
 /* Count for the inode, which may be gone, and for the machine. */
 static inline void gmem_count(struct gmem_inode *gi, enum gmem_counter counter,
 			      long nr)

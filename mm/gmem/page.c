@@ -20,6 +20,8 @@
 #include <linux/pgalloc_tag.h>
 #include <linux/vmstat.h>
 
+#include <trace/events/gmem.h>
+
 #include "internal.h"
 
 /**
@@ -127,6 +129,12 @@ static void gmem_make_live(struct gmem_inode *gi, pgoff_t index,
 	page_ref_unfreeze(page, 1);
 }
 
+/* Of the block, or of the single page that there is instead. */
+static unsigned int gmem_nr_live(const struct gmem_backing *b)
+{
+	return b->block ? b->block->nr_live : gmem_is_live(b->page);
+}
+
 /**
  * gmem_publish - make the struct pages of shared pages live
  * @gi: inode
@@ -144,6 +152,7 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 {
 	struct mutex *lock = gmem_slot_mutex(gi, index);
 	struct gmem_backing at = *b;
+	unsigned int before;
 	unsigned long i;
 	int err = 0;
 
@@ -155,8 +164,10 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 		return 0;
 
 	mutex_lock(lock);
+	before = gmem_nr_live(b);
 	if (b->block) {
 		unsigned long offset = gmem_block_offset(b);
+
 
 		if (!gmem_get_chunk(b->block, offset, GMEM_GFP)) {
 			err = -ENOMEM;
@@ -177,6 +188,9 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 		gmem_make_live(gi, index + i, at.page);
 		gmem_set_live(gi, index + i, &at, true);
 	}
+	if (gmem_nr_live(b) != before)
+		trace_gmem_publish(gmem_ino(gi), index, index + nr,
+				   gmem_nr_live(b) - before);
 unlock:
 	mutex_unlock(lock);
 	return err;
@@ -302,10 +316,15 @@ int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
  */
 void gmem_withdraw_frozen(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 {
+	long nr = atomic_long_read(&gi->stat[GMEM_LIVE]);
 	pgoff_t last;
 
 	gmem_assert_held_write(gi);
 	gmem_walk_live(gi, start, end, gmem_withdraw_one, &last);
+
+	nr -= atomic_long_read(&gi->stat[GMEM_LIVE]);
+	if (nr)
+		trace_gmem_withdraw(gmem_ino(gi), start, end, nr);
 }
 
 /**
@@ -343,6 +362,7 @@ bool gmem_abandon_page(struct page *page)
  */
 bool gmem_abandon_block(struct gmem_block *block)
 {
+	unsigned int nr_live = block->nr_live;
 	unsigned long i, bit;
 
 	for (i = 0; i < gmem_nr_chunks(block->order) && block->nr_live; i++) {
@@ -361,5 +381,9 @@ bool gmem_abandon_block(struct gmem_block *block)
 		}
 		cond_resched();
 	}
+	if (block->nr_live != nr_live)
+		trace_gmem_withdraw(gmem_ino(block->gi), block->index,
+				    block->index + gmem_block_pages(block),
+				    nr_live - block->nr_live);
 	return !block->nr_live;
 }

@@ -10,6 +10,9 @@
 
 #include "internal.h"
 
+#define CREATE_TRACE_POINTS
+#include <trace/events/gmem.h>
+
 atomic_long_t gmem_stat[GMEM_NR_COUNTERS];
 
 /**
