@@ -256,6 +256,28 @@ void gmem_walk_registered(gmem_block_fn fn, void *arg);
 void gmem_walk_inodes(gmem_inode_fn fn, void *arg);
 
 /* block.c: see the comment at its top */
+#define GMEM_TABLE_TAG		1
+
+/* What 2 MiB of a huge file are backed by if there was no 2 MiB block. */
+struct gmem_table {
+	struct page *page[GMEM_CHUNK_PAGES];
+};
+
+static inline bool gmem_is_table(const void *entry)
+{
+	return xa_pointer_tag((void *)entry) == GMEM_TABLE_TAG;
+}
+
+static inline struct gmem_table *gmem_to_table(void *entry)
+{
+	return xa_untag_pointer(entry);
+}
+
+static inline unsigned long gmem_key(pgoff_t index)
+{
+	return index >> GMEM_CHUNK_ORDER;
+}
+
 void gmem_block_init(void);
 struct mutex *gmem_slot_mutex(struct gmem_inode *gi, pgoff_t index);
 bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
@@ -272,10 +294,6 @@ typedef void (*gmem_page_fn)(struct gmem_inode *gi, pgoff_t index,
 void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg);
 void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
 		   const struct gmem_backing *b, bool live);
-void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
-void gmem_free_block(struct gmem_block *block);
-void gmem_free_page(struct page *page, struct obj_cgroup *objcg);
-void gmem_evict_blocks(struct gmem_inode *gi);
 struct gmem_chunk *gmem_get_chunk(struct gmem_block *block, unsigned long offset,
 				  gfp_t gfp);
 unsigned int gmem_clean_order(const struct gmem_backing *b, pgoff_t index);
@@ -290,6 +308,14 @@ static inline bool gmem_is_live(const struct page *page)
 {
 	return atomic_read_acquire(&page->_refcount) != 0;
 }
+
+/* free.c */
+void gmem_unhide_page(struct gmem_inode *gi, struct page *page);
+void gmem_destroy_block(struct gmem_block *block);
+void gmem_free_page(struct page *page, struct obj_cgroup *objcg);
+void gmem_free_block(struct gmem_block *block);
+void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
+void gmem_evict_blocks(struct gmem_inode *gi);
 
 /* attr.c */
 struct gmem_run {
