@@ -139,6 +139,30 @@ static void gmem_zero_run(struct gmem_inode *gi, const struct gmem_backing *firs
 	}
 }
 
+/**
+ * gmem_make_shared - undo what the owner did to private memory of a range
+ * @gi: inode
+ * @start: first index
+ * @end: index behind the last one
+ *
+ * Context: invalidate_lock held exclusively, no guest maps it. May sleep.
+ */
+void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	pgoff_t index = start;
+	struct gmem_backing b;
+	unsigned long nr;
+
+	if (!gi->owner->make_shared || !gi->nr_private)
+		return;
+
+	while (gmem_next_present(gi, &index, end, &b, &nr)) {
+		gi->owner->make_shared(page_to_pfn(b.page), nr);
+		index += nr;
+		cond_resched();
+	}
+}
+
 /* Step 5 of a punch: whole blocks go home, parts of blocks become zero. */
 static void gmem_discard(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 {
@@ -148,9 +172,8 @@ static void gmem_discard(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 
 	gmem_withdraw_frozen(gi, start, end);
 
+	gmem_make_shared(gi, start, end);
 	while (gmem_next_present(gi, &index, end, &b, &nr)) {
-		if (gi->nr_private && gi->owner->make_shared)
-			gi->owner->make_shared(page_to_pfn(b.page), nr);
 		if (b.block && nr < gmem_block_pages(b.block))
 			gmem_zero_run(gi, &b, nr);
 		index += nr;
@@ -241,22 +264,6 @@ int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 	return err;
 }
 
-static void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
-{
-	pgoff_t index = start;
-	struct gmem_backing b;
-	unsigned long nr;
-
-	if (!gi->owner->make_shared)
-		return;
-
-	while (gmem_next_present(gi, &index, end, &b, &nr)) {
-		gi->owner->make_shared(page_to_pfn(b.page), nr);
-		index += nr;
-		cond_resched();
-	}
-}
-
 /*
  * How many of the indices that are about to change have memory? One by one they
  * are looked for only where it depends on which.
@@ -269,7 +276,7 @@ static unsigned long gmem_held_of(struct gmem_inode *gi, const struct gmem_range
 	struct gmem_run run;
 
 	/* Part of one block: that is why the window is wider. */
-	if (start / GMEM_CHUNK_PAGES == (end - 1) / GMEM_CHUNK_PAGES &&
+	if (gmem_key(start) == gmem_key(end - 1) &&
 	    range->window_end - range->window_start > end - start)
 		return change->nr;
 

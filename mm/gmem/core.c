@@ -270,23 +270,6 @@ void gmem_add_view(struct inode *inode, struct gmem_view *view)
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_add_view, "kvm");
 
-/* Give all private memory back to the host's use while the owner still can. */
-static void gmem_disown(struct gmem_inode *gi)
-{
-	pgoff_t index = 0, end = i_size_read(&gi->inode) >> PAGE_SHIFT;
-	struct gmem_backing b;
-	unsigned long nr;
-
-	if (!gi->owner->make_shared || !gi->nr_private)
-		return;
-
-	while (gmem_next_present(gi, &index, end, &b, &nr)) {
-		gi->owner->make_shared(page_to_pfn(b.page), nr);
-		index += nr;
-		cond_resched();
-	}
-}
-
 /**
  * gmem_release_view - a consumer lets go
  * @inode: inode of gmem
@@ -305,7 +288,7 @@ void gmem_release_view(struct inode *inode, struct gmem_view *view)
 
 	list_del(&view->entry);
 	if (list_empty(&gi->views))
-		gmem_disown(gi);
+		gmem_make_shared(gi, 0, i_size_read(inode) >> PAGE_SHIFT);
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_release_view, "kvm");
 

@@ -383,6 +383,7 @@ int gmem_prepare_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		       enum gmem_state filter, struct gmem_range *range);
 void gmem_begin_range(struct gmem_inode *gi, const struct gmem_range *range);
 void gmem_end_range(struct gmem_inode *gi, const struct gmem_range *range);
+void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 bool gmem_wait_busy(int try);
 int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 

@@ -211,6 +211,32 @@ static void gmem_withdraw(struct page *page, struct gmem_inode *gi)
 typedef bool (*gmem_live_fn)(struct gmem_inode *gi, pgoff_t index,
 			     struct gmem_backing *b);
 
+/* Of @nr pages of a block from @b on. */
+static bool gmem_walk_live_block(struct gmem_inode *gi, struct gmem_backing *b,
+				 unsigned long nr, gmem_live_fn fn, pgoff_t *last)
+{
+	unsigned long first = gmem_block_offset(b), end = first + nr;
+	unsigned long offset, base, bit;
+	struct gmem_chunk *chunk;
+
+	for (offset = first; offset < end; offset = base + GMEM_CHUNK_PAGES) {
+		base = round_down(offset, GMEM_CHUNK_PAGES);
+		chunk = gmem_chunk_of(b->block, offset);
+		if (!chunk)
+			continue;
+
+		bit = offset - base;
+		for_each_set_bit_from(bit, chunk->live, min(end - base, GMEM_CHUNK_PAGES)) {
+			b->page = pfn_to_page(b->block->pfn + base + bit);
+			*last = b->block->index + base + bit;
+			if (!fn(gi, *last, b))
+				return false;
+		}
+		cond_resched();
+	}
+	return true;
+}
+
 /*
  * Call @fn for each live page of [start, end) until it returns false. Pages may
  * be withdrawn from within.
@@ -218,9 +244,8 @@ typedef bool (*gmem_live_fn)(struct gmem_inode *gi, pgoff_t index,
 static bool gmem_walk_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 			   gmem_live_fn fn, pgoff_t *last)
 {
-	unsigned long nr, offset, first, bit, stop;
 	struct gmem_backing b;
-	struct gmem_chunk *chunk;
+	unsigned long nr;
 
 	if (!atomic_long_read(&gi->stat[GMEM_LIVE]))
 		return true;
@@ -233,29 +258,9 @@ static bool gmem_walk_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 				return false;
 			continue;
 		}
-		if (!b.block->nr_live)
-			continue;
-
-		first = gmem_block_offset(&b);
-		for (offset = first; offset < first + nr; offset = stop) {
-			stop = min(first + nr, round_down(offset, GMEM_CHUNK_PAGES) +
-					       GMEM_CHUNK_PAGES);
-			chunk = gmem_chunk_of(b.block, offset);
-			if (!chunk)
-				continue;
-
-			bit = offset % GMEM_CHUNK_PAGES;
-			for_each_set_bit_from(bit, chunk->live,
-					      stop - round_down(offset, GMEM_CHUNK_PAGES)) {
-				pgoff_t at = round_down(offset, GMEM_CHUNK_PAGES) + bit;
-
-				b.page = pfn_to_page(b.block->pfn + at);
-				*last = b.block->index + at;
-				if (!fn(gi, *last, &b))
-					return false;
-			}
-			cond_resched();
-		}
+		if (b.block->nr_live &&
+		    !gmem_walk_live_block(gi, &b, nr, fn, last))
+			return false;
 	}
 	return true;
 }
