@@ -94,7 +94,7 @@ bool gmem_attr_run(struct gmem_inode *gi, pgoff_t index, struct gmem_run *run)
 
 /**
  * gmem_attr_nr_shared - how many indices of a range are shared?
- * @gi: inode; one that does not track has none that anybody would have to count
+ * @gi: inode
  * @start: first index
  * @end: index behind the last one
  *
@@ -106,10 +106,6 @@ unsigned long gmem_attr_nr_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t 
 	struct gmem_run run;
 
 	gmem_assert_held(gi);
-
-	/* Most faults are of guests that have shared nothing yet. */
-	if (!(gi->flags & GMEM_TRACK) || gi->nr_private == gmem_nr_pages(gi))
-		return 0;
 
 	for (; start < end; start = run.end) {
 		if (!gmem_attr_run(gi, start, &run))

@@ -196,6 +196,7 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 		goto err_unhide;
 
 	gmem_count_block(gi, index, 0, 1);
+	inode_add_bytes(&gi->inode, PAGE_SIZE);
 	trace_gmem_alloc(gmem_ino(gi), index, 0);
 	b->block = NULL;
 	b->page = page;
@@ -290,6 +291,7 @@ static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
 		goto err_unregister;
 
 	gmem_count_block(gi, block->index, order, 1);
+	inode_add_bytes(&gi->inode, PAGE_SIZE << order);
 	trace_gmem_alloc(gmem_ino(gi), block->index, order);
 	gmem_block_backing(block, index, b);
 	return 0;

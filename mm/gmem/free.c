@@ -91,10 +91,12 @@ void gmem_free_block(struct gmem_block *block)
 
 	VM_WARN_ON_ONCE(block->nr_live);
 
-	if (gi)
+	if (gi) {
 		gmem_count_block(gi, block->index, block->order, -1);
-	else
+		inode_sub_bytes(&gi->inode, PAGE_SIZE << block->order);
+	} else {
 		gmem_count(NULL, gmem_blocks_counter(block->order), -1);
+	}
 	gmem_count(gi, GMEM_POISONED, -(long)block->nr_poison);
 	trace_gmem_free(gmem_ino(gi), block->index, block->order);
 
@@ -108,6 +110,7 @@ static void gmem_drop_page(struct gmem_inode *gi, pgoff_t index, struct page *pa
 	gmem_count_block(gi, index, 0, -1);
 	if (PageHWPoison(page))
 		gmem_count(gi, GMEM_POISONED, -1);
+	inode_sub_bytes(&gi->inode, PAGE_SIZE);
 }
 
 static void gmem_give_page(struct gmem_inode *gi, pgoff_t index, struct page *page)

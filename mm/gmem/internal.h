@@ -472,9 +472,7 @@ extern const struct address_space_operations gmem_aops;
 /* stats.c */
 extern atomic_long_t gmem_stat[GMEM_NR_COUNTERS];
 void gmem_stats_init(void);
-enum gmem_counter gmem_blocks_counter(unsigned int order);
-void gmem_count_block(struct gmem_inode *gi, pgoff_t index, unsigned int order,
-		      int nr);
+void gmem_count_mixed(struct gmem_inode *gi, pgoff_t index, unsigned int order, int nr);
 
 /**
  * struct gmem_usage - what a file holds, all of one moment
@@ -505,6 +503,33 @@ static inline void gmem_count(struct gmem_inode *gi, enum gmem_counter counter,
 	if (gi)
 		atomic_long_add(nr, &gi->stat[counter]);
 	atomic_long_add(nr, &gmem_stat[counter]);
+}
+
+static inline enum gmem_counter gmem_blocks_counter(unsigned int order)
+{
+	if (!order)
+		return GMEM_BLOCKS_4K;
+	return order == PMD_ORDER ? GMEM_BLOCKS_2M : GMEM_BLOCKS_1G;
+}
+
+/**
+ * gmem_count_block - a block comes to a file, or goes
+ * @gi: inode
+ * @index: of its first page
+ * @order: of it
+ * @nr: 1 or -1
+ *
+ * Context: invalidate_lock held: nobody changes the state of its pages. May sleep.
+ */
+static __always_inline void gmem_count_block(struct gmem_inode *gi, pgoff_t index,
+					     unsigned int order, int nr)
+{
+	/* Most faults are of guests that have shared nothing yet. */
+	if ((gi->flags & GMEM_TRACK) &&
+	    gi->nr_private != i_size_read(&gi->inode) >> PAGE_SHIFT)
+		gmem_count_mixed(gi, index, order, nr);
+	else
+		gmem_count(gi, gmem_blocks_counter(order), nr);
 }
 
 static inline unsigned long gmem_bytes_held(struct gmem_inode *gi)

@@ -129,10 +129,30 @@ static void gmem_make_live(struct gmem_inode *gi, pgoff_t index,
 	page_ref_unfreeze(page, 1);
 }
 
-/* Of the block, or of the single page that there is instead. */
-static unsigned int gmem_nr_live(const struct gmem_backing *b)
+static void gmem_make_range_live(struct gmem_inode *gi, pgoff_t index,
+				 struct gmem_backing b, unsigned long nr)
 {
-	return b->block ? b->block->nr_live : gmem_is_live(b->page);
+	unsigned long i;
+
+	for (i = 0; i < nr; i++, b.page++) {
+		if (gmem_is_live(b.page) || (nr > 1 && gmem_is_poisoned(&b)))
+			continue;
+		gmem_make_live(gi, index + i, b.page);
+		gmem_set_live(gi, index + i, &b, true);
+	}
+}
+
+/*
+ * live: of the block, or of the single page, before. Out of the way of a loop over
+ * pages.
+ */
+static noinline void gmem_trace_publish(struct gmem_inode *gi, pgoff_t index,
+			       const struct gmem_backing *b, unsigned long nr,
+			       unsigned int live)
+{
+	live = (b->block ? b->block->nr_live : 1) - live;
+	if (live)
+		trace_gmem_publish(gmem_ino(gi), index, index + nr, live);
 }
 
 /**
@@ -151,9 +171,7 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 		 const struct gmem_backing *b, unsigned long nr)
 {
 	struct mutex *lock = gmem_slot_mutex(gi, index);
-	struct gmem_backing at = *b;
-	unsigned int before;
-	unsigned long i;
+	unsigned int live;
 	int err = 0;
 
 	gmem_assert_held(gi);
@@ -164,7 +182,7 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 		return 0;
 
 	mutex_lock(lock);
-	before = gmem_nr_live(b);
+	live = b->block ? b->block->nr_live : gmem_is_live(b->page);
 	if (b->block) {
 		unsigned long offset = gmem_block_offset(b);
 
@@ -182,15 +200,9 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 		}
 	}
 
-	for (i = 0; i < nr; i++, at.page++) {
-		if (gmem_is_live(at.page) || (nr > 1 && gmem_is_poisoned(&at)))
-			continue;
-		gmem_make_live(gi, index + i, at.page);
-		gmem_set_live(gi, index + i, &at, true);
-	}
-	if (gmem_nr_live(b) != before)
-		trace_gmem_publish(gmem_ino(gi), index, index + nr,
-				   gmem_nr_live(b) - before);
+	gmem_make_range_live(gi, index, *b, nr);
+	if (trace_gmem_publish_enabled())
+		gmem_trace_publish(gi, index, b, nr, live);
 unlock:
 	mutex_unlock(lock);
 	return err;
@@ -216,19 +228,22 @@ static bool gmem_walk_live_block(struct gmem_inode *gi, struct gmem_backing *b,
 				 unsigned long nr, gmem_live_fn fn, pgoff_t *last)
 {
 	unsigned long first = gmem_block_offset(b), end = first + nr;
-	unsigned long offset, base, bit;
+	unsigned long offset, base, bit, stop;
+	struct gmem_block *block = b->block;
 	struct gmem_chunk *chunk;
 
 	for (offset = first; offset < end; offset = base + GMEM_CHUNK_PAGES) {
 		base = round_down(offset, GMEM_CHUNK_PAGES);
-		chunk = gmem_chunk_of(b->block, offset);
+		chunk = gmem_chunk_of(block, offset);
 		if (!chunk)
 			continue;
 
 		bit = offset - base;
-		for_each_set_bit_from(bit, chunk->live, min(end - base, GMEM_CHUNK_PAGES)) {
-			b->page = pfn_to_page(b->block->pfn + base + bit);
-			*last = b->block->index + base + bit;
+		stop = min(end - base, GMEM_CHUNK_PAGES);
+		for_each_set_bit_from(bit, chunk->live, stop) {
+			offset = base + bit;
+			b->page = pfn_to_page(block->pfn + offset);
+			*last = block->index + offset;
 			if (!fn(gi, *last, b))
 				return false;
 		}
@@ -311,6 +326,13 @@ int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 	return -EAGAIN;
 }
 
+static void gmem_trace_withdraw(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+				unsigned long nr)
+{
+	if (nr)
+		trace_gmem_withdraw(gmem_ino(gi), start, end, nr);
+}
+
 /**
  * gmem_withdraw_frozen - make the pages frozen that gmem_freeze_live() stopped
  * @gi: inode
@@ -321,15 +343,16 @@ int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
  */
 void gmem_withdraw_frozen(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 {
-	long nr = atomic_long_read(&gi->stat[GMEM_LIVE]);
+	long live = atomic_long_read(&gi->stat[GMEM_LIVE]);
 	pgoff_t last;
 
 	gmem_assert_held_write(gi);
 	gmem_walk_live(gi, start, end, gmem_withdraw_one, &last);
 
-	nr -= atomic_long_read(&gi->stat[GMEM_LIVE]);
-	if (nr)
-		trace_gmem_withdraw(gmem_ino(gi), start, end, nr);
+	/* Nobody publishes meanwhile. */
+	if (trace_gmem_withdraw_enabled())
+		gmem_trace_withdraw(gi, start, end,
+				    live - atomic_long_read(&gi->stat[GMEM_LIVE]));
 }
 
 /**
@@ -386,9 +409,8 @@ bool gmem_abandon_block(struct gmem_block *block)
 		}
 		cond_resched();
 	}
-	if (block->nr_live != nr_live)
-		trace_gmem_withdraw(gmem_ino(block->gi), block->index,
-				    block->index + gmem_block_pages(block),
-				    nr_live - block->nr_live);
+	gmem_trace_withdraw(block->gi, block->index,
+			    block->index + gmem_block_pages(block),
+			    nr_live - block->nr_live);
 	return !block->nr_live;
 }

@@ -16,45 +16,20 @@
 atomic_long_t gmem_stat[GMEM_NR_COUNTERS];
 
 /**
- * gmem_blocks_counter - the counter of blocks of one order
- * @order: 0, PMD_ORDER or PUD_ORDER
- *
- * Return: one of GMEM_BLOCKS_*.
- */
-enum gmem_counter gmem_blocks_counter(unsigned int order)
-{
-	if (!order)
-		return GMEM_BLOCKS_4K;
-	return order == PMD_ORDER ? GMEM_BLOCKS_2M : GMEM_BLOCKS_1G;
-}
-
-/**
- * gmem_count_block - a block comes to a file, or goes
- * @gi: inode
- * @index: of its first page
- * @order: of it
+ * gmem_count_mixed - gmem_count_block() where pages of it may be shared
+ * @gi: inode that tracks
+ * @index: of the first page
+ * @order: of the block
  * @nr: 1 or -1
- *
- * Context: invalidate_lock held: nobody changes the state of its pages. May sleep.
  */
-void gmem_count_block(struct gmem_inode *gi, pgoff_t index, unsigned int order,
-		      int nr)
+void gmem_count_mixed(struct gmem_inode *gi, pgoff_t index, unsigned int order, int nr)
 {
 	unsigned long shared = gmem_attr_nr_shared(gi, index, index + (1UL << order));
 
-	if (shared) {
-		write_seqlock(&gi->usage);
-		gmem_count(gi, gmem_blocks_counter(order), nr);
-		gi->held_shared += nr > 0 ? shared : -shared;
-		write_sequnlock(&gi->usage);
-	} else {
-		gmem_count(gi, gmem_blocks_counter(order), nr);
-	}
-
-	if (nr > 0)
-		inode_add_bytes(&gi->inode, PAGE_SIZE << order);
-	else
-		inode_sub_bytes(&gi->inode, PAGE_SIZE << order);
+	write_seqlock(&gi->usage);
+	gmem_count(gi, gmem_blocks_counter(order), nr);
+	gi->held_shared += nr > 0 ? shared : -shared;
+	write_sequnlock(&gi->usage);
 }
 
 /**
