@@ -147,8 +147,8 @@ static void gmem_make_range_live(struct gmem_inode *gi, pgoff_t index,
  * pages.
  */
 static noinline void gmem_trace_publish(struct gmem_inode *gi, pgoff_t index,
-			       const struct gmem_backing *b, unsigned long nr,
-			       unsigned int live)
+					const struct gmem_backing *b,
+					unsigned long nr, unsigned int live)
 {
 	live = (b->block ? b->block->nr_live : 1) - live;
 	if (live)
@@ -185,7 +185,6 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 	live = b->block ? b->block->nr_live : gmem_is_live(b->page);
 	if (b->block) {
 		unsigned long offset = gmem_block_offset(b);
-
 
 		if (!gmem_get_chunk(b->block, offset, GMEM_GFP)) {
 			err = -ENOMEM;
