@@ -471,6 +471,8 @@ static void fdinfo_crowd(void)
 	gm_scene_close(&c.s);
 }
 
+#define FILLED	(64 * GM_PAGE)
+
 /* Memory comes and goes while some read: what is held is what blocks there are. */
 static void *fill_thread(void *arg)
 {
@@ -478,27 +480,30 @@ static void *fill_thread(void *arg)
 	unsigned int i;
 
 	for (i = 0; i < 2 * FLIPS; i++) {
-		gm_assert_ok(gm_populate(&c->s.f, 0, c->s.f.size));
-		gm_assert_ok(gm_punch(&c->s.f, 0, c->s.f.size));
+		gm_assert_ok(gm_populate(&c->s.f, 0, FILLED));
+		gm_assert_ok(gm_punch(&c->s.f, 0, FILLED));
 	}
 	return NULL;
 }
 
-static void fdinfo_filling(void)
+static void fdinfo_filling(bool private)
 {
 	unsigned long readings = 0, filled = 0;
 	struct crowd c = { 0 };
 	pthread_t filler;
 	int fd;
 
-	gm_scene_open(&c.s, GM_SRC_4K, 1, 64 * GM_PAGE, GM_MMAP);
+	/* One page stays private, and absent. */
+	gm_scene_open(&c.s, GM_SRC_4K, 1, FILLED + GM_PAGE, GM_MMAP);
+	if (!private)
+		gm_set_ok(&c.s.f, 0, FILLED, false);
 	fd = open_fdinfo(&c.s.f);
 	gm_assert_ok(pthread_create(&filler, NULL, fill_thread, &c));
 	while (pthread_tryjoin_np(filler, NULL)) {
 		struct reading r = read_fdinfo(fd);
 
 		assert_consistent(&r);
-		gm_assert_eq(r.shared, 0);
+		gm_assert_eq(private ? r.shared : r.private, 0);
 		readings++;
 		filled += r.held > 0;
 	}
@@ -507,6 +512,16 @@ static void fdinfo_filling(void)
 	gm_assert_eq(read_fdinfo(fd).held, 0);
 	close(fd);
 	gm_scene_close(&c.s);
+}
+
+static void fdinfo_filling_private(void)
+{
+	fdinfo_filling(true);
+}
+
+static void fdinfo_filling_shared(void)
+{
+	fdinfo_filling(false);
 }
 
 /*
@@ -603,7 +618,8 @@ static const struct gm_case cases[] = {
 	{ "fdinfo_agrees_4k", fdinfo_agrees_4k },
 	{ "fdinfo_agrees_2m", fdinfo_agrees_2m },
 	{ "fdinfo_crowd", fdinfo_crowd },
-	{ "fdinfo_filling", fdinfo_filling },
+	{ "fdinfo_filling_private", fdinfo_filling_private },
+	{ "fdinfo_filling_shared", fdinfo_filling_shared },
 	{ "fdinfo_never_waits", fdinfo_never_waits },
 	{ "unprivileged", unprivileged },
 };
