@@ -121,7 +121,10 @@ check_checkpatch() {
 	local f
 
 	# KVM's vendor module puts itself into the file operations as it loads.
-	own_kernel_files | sed "s,^,$TOP/," | grep -v '/uapi/' | checkpatch CONST_STRUCT -f
+	own_kernel_files | sed "s,^,$TOP/," | grep -Ev '/(uapi|trace)/' | checkpatch CONST_STRUCT -f
+	# Definitions of events look like no other code.
+	own_kernel_files | sed "s,^,$TOP/," | { grep '/trace/' || true; } |
+		checkpatch OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f
 	# User space has no BIT() and no names for attributes, and the kernel's
 	# selftests have the types of the C library and macros that assert.
 	{ own_kernel_files | sed "s,^,$TOP/," | grep '/uapi/' || true

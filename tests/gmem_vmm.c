@@ -62,6 +62,17 @@ static void boot_ordinary(unsigned int source, const char *cpus)
 	gm_linux_power_off(&g);
 }
 
+/* Memory that nobody has touched yet, too. */
+static void check_private(const struct gm_linux *g)
+{
+	struct gm_file f = gm_linux_file(g);
+	u64 off;
+
+	for (off = 0; off < f.size; off += gm_get(&f, off).size)
+		gm_assert(gm_is_private(&f, off), "shared at %#lx", (unsigned long)off);
+	gm_close(&f);
+}
+
 static void boot_shared(unsigned int source, const char *cpus)
 {
 	const struct gm_boot b = { .source = source, .kind = "--shared", .cpus = cpus };
@@ -77,11 +88,11 @@ static void boot_private(unsigned int source, const char *cpus, bool hidden)
 {
 	const struct gm_boot b = { .source = source, .cpus = cpus, .hidden = hidden };
 	struct gm_linux g = gm_linux_boot(&b);
-	const u64 size = gm_linux_fdinfo(&g, "gmem-size");
 
 	check_cpus(&g, cpus);
 	check_blocks(&g, &b);
-	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-private"), size);
+	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-private"), gm_linux_fdinfo(&g, "gmem-allocated"));
+	check_private(&g);
 	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-shared"), 0);
 	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-live"), 0);
 	gm_linux_check_unreadable(&g);
@@ -100,7 +111,8 @@ static void private_cloud(void)
 
 	gm_assert(strstr(g.text, "cloud-amd64"), "another kernel");
 	check_blocks(&g, &b);
-	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-private"), gm_linux_fdinfo(&g, "gmem-size"));
+	gm_assert_eq(gm_linux_fdinfo(&g, "gmem-private"), gm_linux_fdinfo(&g, "gmem-allocated"));
+	check_private(&g);
 	gm_linux_check_unreadable(&g);
 	check_references(&g);
 	gm_linux_power_off(&g);

@@ -93,6 +93,29 @@ bool gmem_attr_run(struct gmem_inode *gi, pgoff_t index, struct gmem_run *run)
 }
 
 /**
+ * gmem_attr_nr_shared - how many indices of a range are shared?
+ * @gi: inode
+ * @start: first index
+ * @end: index behind the last one
+ *
+ * Context: invalidate_lock held; may sleep.
+ */
+unsigned long gmem_attr_nr_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	unsigned long nr = 0;
+	struct gmem_run run;
+
+	gmem_assert_held(gi);
+
+	for (; start < end; start = run.end) {
+		if (!gmem_attr_run(gi, start, &run))
+			nr += min(run.end, end) - start;
+		cond_resched();
+	}
+	return nr;
+}
+
+/**
  * gmem_attr_prepare - get the memory to change the state of a range
  * @gi: inode
  * @start: first index
@@ -116,6 +139,7 @@ int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 
 	change->private = private;
 	change->nr = 0;
+	change->held = 0;
 
 	rcu_read_lock();
 	state = xa_to_value(mas_walk(&mas));
@@ -168,7 +192,11 @@ void gmem_attr_commit(struct gmem_inode *gi, struct gmem_attr_change *change)
 {
 	gmem_assert_held_write(gi);
 
+	write_seqlock(&gi->usage);
 	gi->nr_private += change->private ? change->nr : -change->nr;
+	gi->held_shared += change->private ? -change->held : change->held;
+	atomic_long_inc(&gi->conversions);
+	write_sequnlock(&gi->usage);
 	mas_store_prealloc(&change->mas, gmem_attr_entry(change->private));
 }
 

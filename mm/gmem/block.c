@@ -19,18 +19,14 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include <trace/events/gmem.h>
+
 #include "internal.h"
 
 #define GMEM_LIVE_MARK		XA_MARK_0
-#define GMEM_TABLE_TAG		1
 
 #define GMEM_SLOT_HASH_BITS	8
 static struct mutex gmem_slot_mutexes[1 << GMEM_SLOT_HASH_BITS];
-
-/* What 2 MiB of a huge file are backed by if there was no 2 MiB block. */
-struct gmem_table {
-	struct page *page[GMEM_CHUNK_PAGES];
-};
 
 void __init gmem_block_init(void)
 {
@@ -38,21 +34,6 @@ void __init gmem_block_init(void)
 
 	for (i = 0; i < ARRAY_SIZE(gmem_slot_mutexes); i++)
 		mutex_init(&gmem_slot_mutexes[i]);
-}
-
-static bool gmem_is_table(const void *entry)
-{
-	return xa_pointer_tag((void *)entry) == GMEM_TABLE_TAG;
-}
-
-static struct gmem_table *gmem_to_table(void *entry)
-{
-	return xa_untag_pointer(entry);
-}
-
-static unsigned long gmem_key(pgoff_t index)
-{
-	return index >> GMEM_CHUNK_ORDER;
 }
 
 /**
@@ -145,13 +126,6 @@ static int gmem_zero(struct page *page, unsigned int order)
 	return 0;
 }
 
-/* What was hidden alone comes back without a leaf being split. */
-static void gmem_unhide_page(struct gmem_inode *gi, struct page *page)
-{
-	if (gmem_hides(gi) && !(PageHWPoison(page) && gmem_hardware_failed()))
-		WARN_ON_ONCE(gmem_unhide(page, 1));
-}
-
 static int gmem_store_page(struct gmem_inode *gi, pgoff_t index,
 			   struct page *page)
 {
@@ -221,8 +195,9 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 	if (err)
 		goto err_unhide;
 
-	gmem_count(gi, GMEM_BLOCKS_4K, 1);
+	gmem_count_block(gi, index, 0, 1);
 	inode_add_bytes(&gi->inode, PAGE_SIZE);
+	trace_gmem_alloc(gmem_ino(gi), index, 0);
 	b->block = NULL;
 	b->page = page;
 	return 0;
@@ -232,41 +207,6 @@ err_unhide:
 err_give:
 	gmem_free_page(page, gi->objcg);
 	return err;
-}
-
-/*
- * Bad memory stays unmapped, as it does elsewhere. That takes smaller leaves; if
- * there is no memory for them, all of it comes back.
- */
-static void gmem_unhide_block(struct gmem_block *block)
-{
-	struct page *head = pfn_to_page(block->pfn);
-	unsigned long i, end, nr = gmem_block_pages(block);
-	struct gmem_backing b = { .block = block };
-	int err = 0;
-
-	for (i = 0; i < nr; i = end + 1) {
-		end = block->nr_poison && gmem_hardware_failed() ? i : nr;
-		for (b.page = head + end; end < nr && !gmem_is_poisoned(&b); end++)
-			b.page++;
-		if (end > i)
-			err = err ?: gmem_unhide(head + i, end - i);
-	}
-	if (err)
-		err = gmem_unhide(head, nr);
-	WARN_ON_ONCE(err);
-}
-
-static void gmem_destroy_block(struct gmem_block *block)
-{
-	unsigned long i;
-
-	if (block->hidden)
-		gmem_unhide_block(block);
-	block->source->give(block);
-	for (i = 0; i < gmem_nr_chunks(block->order); i++)
-		kfree(block->chunk[i]);
-	kfree_rcu(block, rcu);
 }
 
 /**
@@ -350,8 +290,9 @@ static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
 	if (err)
 		goto err_unregister;
 
-	gmem_count(gi, gmem_blocks_counter(order), 1);
+	gmem_count_block(gi, block->index, order, 1);
 	inode_add_bytes(&gi->inode, PAGE_SIZE << order);
+	trace_gmem_alloc(gmem_ino(gi), block->index, order);
 	gmem_block_backing(block, index, b);
 	return 0;
 
@@ -500,6 +441,26 @@ bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 }
 
 /**
+ * gmem_nr_present - how many indices of a range have memory?
+ * @gi: inode
+ * @start: first index
+ * @end: index behind the last one
+ *
+ * Context: invalidate_lock held; may sleep.
+ */
+unsigned long gmem_nr_present(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	unsigned long nr, present = 0;
+	struct gmem_backing b;
+
+	for (; gmem_next_present(gi, &start, end, &b, &nr); start += nr) {
+		present += nr;
+		cond_resched();
+	}
+	return present;
+}
+
+/**
  * gmem_walk_pages - call a function for each page that is in no block
  * @gi: inode
  * @fn: called under RCU, may not sleep; the page may just be going away
@@ -624,176 +585,4 @@ unsigned int gmem_clean_order(const struct gmem_backing *b, pgoff_t index)
 	if (chunk && !bitmap_empty(chunk->poison, GMEM_CHUNK_PAGES))
 		return 0;
 	return PMD_ORDER;
-}
-
-/**
- * gmem_free_page - give a single page back
- * @page: frozen page, in no table any more
- * @objcg: that it was charged to, or NULL
- */
-void gmem_free_page(struct page *page, struct obj_cgroup *objcg)
-{
-	VM_WARN_ON_ONCE(page_ref_count(page));
-
-	__ClearPageGmem(page);
-	/* Pairs with the reads of memory failure. */
-	smp_wmb();
-	set_page_private(page, 0);
-	gmem_buddy_give_page(page, objcg);
-}
-
-/**
- * gmem_free_block - give a block back
- * @block: no page of it live, in no table any more, poison included
- *
- * Context: process context, may sleep.
- */
-void gmem_free_block(struct gmem_block *block)
-{
-	struct gmem_inode *gi = block->gi;
-
-	VM_WARN_ON_ONCE(block->nr_live);
-
-	gmem_count(gi, gmem_blocks_counter(block->order), -1);
-	gmem_count(gi, GMEM_POISONED, -(long)block->nr_poison);
-	if (gi)
-		inode_sub_bytes(&gi->inode, PAGE_SIZE << block->order);
-
-	gmem_unregister_block(block);
-	gmem_destroy_block(block);
-}
-
-static void gmem_drop_page(struct gmem_inode *gi, struct page *page)
-{
-	gmem_unhide_page(gi, page);
-	gmem_count(gi, GMEM_BLOCKS_4K, -1);
-	if (PageHWPoison(page))
-		gmem_count(gi, GMEM_POISONED, -1);
-	inode_sub_bytes(&gi->inode, PAGE_SIZE);
-}
-
-/* Empty [start, end) of a table, and free it if nothing is left. */
-static void gmem_free_table_range(struct gmem_inode *gi, struct gmem_table *table,
-				  pgoff_t start, pgoff_t end)
-{
-	pgoff_t index;
-
-	for (index = start; index < end; index++) {
-		struct page *page = table->page[index % GMEM_CHUNK_PAGES];
-
-		if (!page)
-			continue;
-		table->page[index % GMEM_CHUNK_PAGES] = NULL;
-		gmem_drop_page(gi, page);
-		gmem_free_page(page, gi->objcg);
-	}
-
-	if (memchr_inv(table, 0, sizeof(*table)))
-		return;
-	xa_erase(&gi->blocks, gmem_key(start));
-	kfree_rcu_mightsleep(table);
-}
-
-/**
- * gmem_free_range - give back the blocks that a range covers whole
- * @gi: inode
- * @start: first index
- * @end: index behind the last one
- *
- * Context: invalidate_lock held exclusively; no page of the range is live or
- * mapped by anybody.
- */
-void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
-{
-	pgoff_t index = start;
-	struct gmem_backing b;
-	unsigned long nr;
-
-	gmem_assert_held_write(gi);
-
-	while (gmem_next_present(gi, &index, end, &b, &nr)) {
-		if (b.block) {
-			if (nr == gmem_block_pages(b.block)) {
-				xa_erase(&gi->blocks, gmem_key(index));
-				gmem_free_block(b.block);
-			}
-			index += nr;
-		} else if (gi->order) {
-			nr = min(end, round_down(index, GMEM_CHUNK_PAGES) +
-				      GMEM_CHUNK_PAGES) - index;
-			gmem_free_table_range(gi, gmem_to_table(xa_load(&gi->blocks,
-									gmem_key(index))),
-					      index, index + nr);
-			index += nr;
-		} else {
-			xa_erase(&gi->blocks, index);
-			gmem_drop_page(gi, b.page);
-			gmem_free_page(b.page, gi->objcg);
-			index++;
-		}
-		cond_resched();
-	}
-}
-
-static void gmem_evict_page(struct gmem_inode *gi, struct page *page)
-{
-	gmem_drop_page(gi, page);
-
-	if (gmem_is_live(page)) {
-		if (!gmem_abandon_page(page)) {
-			gmem_orphan_page(page, gi->objcg);
-			return;
-		}
-		gmem_count(gi, GMEM_LIVE, -1);
-	}
-	gmem_free_page(page, gi->objcg);
-}
-
-static void gmem_evict_block(struct gmem_inode *gi, struct gmem_block *block)
-{
-	if (!block->nr_live || gmem_abandon_block(block)) {
-		gmem_free_block(block);
-		return;
-	}
-
-	/* Still counted for the machine, no longer for the inode. */
-	atomic_long_dec(&gi->stat[gmem_blocks_counter(block->order)]);
-	WRITE_ONCE(block->gi, NULL);
-	gmem_orphan_block(block);
-}
-
-/**
- * gmem_evict_blocks - take all memory from an inode that nobody uses any more
- * @gi: inode
- *
- * Cannot fail: what somebody still holds becomes an orphan.
- *
- * Context: invalidate_lock held exclusively.
- */
-void gmem_evict_blocks(struct gmem_inode *gi)
-{
-	struct gmem_table *table;
-	unsigned long key, i;
-	void *entry;
-
-	gmem_assert_held_write(gi);
-
-	xa_for_each(&gi->blocks, key, entry) {
-		xa_erase(&gi->blocks, key);
-		if (!gi->order) {
-			gmem_evict_page(gi, entry);
-		} else if (gmem_is_table(entry)) {
-			table = gmem_to_table(entry);
-			for (i = 0; i < GMEM_CHUNK_PAGES; i++)
-				if (table->page[i])
-					gmem_evict_page(gi, table->page[i]);
-			kfree_rcu_mightsleep(table);
-		} else {
-			gmem_evict_block(gi, entry);
-		}
-		cond_resched();
-	}
-
-	VM_WARN_ON_ONCE(gmem_bytes_held(gi));
-	VM_WARN_ON_ONCE(!xa_empty(&gi->blocks));
 }

@@ -21,6 +21,8 @@
 #include <linux/maple_tree.h>
 #include <linux/sched/signal.h>
 
+#include <trace/events/gmem.h>
+
 #include "internal.h"
 
 /* Transient holders are gone within microseconds: 1, 2 and 4 ms are ample. */
@@ -81,6 +83,7 @@ int gmem_prepare_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		if (err)
 			goto abort;
 	}
+	trace_gmem_invalidate_begin(gmem_ino(gi), start, end, filter);
 	return 0;
 
 abort:
@@ -113,6 +116,8 @@ void gmem_end_range(struct gmem_inode *gi, const struct gmem_range *range)
 
 	list_for_each_entry(view, &gi->views, entry)
 		view->ops->invalidate_end(view, range);
+	trace_gmem_invalidate_end(gmem_ino(gi), range->start, range->end,
+				  range->filter);
 }
 
 static void gmem_zero_run(struct gmem_inode *gi, const struct gmem_backing *first,
@@ -134,6 +139,30 @@ static void gmem_zero_run(struct gmem_inode *gi, const struct gmem_backing *firs
 	}
 }
 
+/**
+ * gmem_make_shared - undo what the owner did to private memory of a range
+ * @gi: inode
+ * @start: first index
+ * @end: index behind the last one
+ *
+ * Context: invalidate_lock held exclusively, no guest maps it. May sleep.
+ */
+void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+{
+	pgoff_t index = start;
+	struct gmem_backing b;
+	unsigned long nr;
+
+	if (!gi->owner->make_shared || !gi->nr_private)
+		return;
+
+	while (gmem_next_present(gi, &index, end, &b, &nr)) {
+		gi->owner->make_shared(page_to_pfn(b.page), nr);
+		index += nr;
+		cond_resched();
+	}
+}
+
 /* Step 5 of a punch: whole blocks go home, parts of blocks become zero. */
 static void gmem_discard(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 {
@@ -143,9 +172,8 @@ static void gmem_discard(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 
 	gmem_withdraw_frozen(gi, start, end);
 
+	gmem_make_shared(gi, start, end);
 	while (gmem_next_present(gi, &index, end, &b, &nr)) {
-		if (gi->nr_private && gi->owner->make_shared)
-			gi->owner->make_shared(page_to_pfn(b.page), nr);
 		if (b.block && nr < gmem_block_pages(b.block))
 			gmem_zero_run(gi, &b, nr);
 		index += nr;
@@ -236,20 +264,34 @@ int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 	return err;
 }
 
-static void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
+/*
+ * How many of the indices that are about to change have memory? One by one they
+ * are looked for only where it depends on which.
+ */
+static unsigned long gmem_held_of(struct gmem_inode *gi, const struct gmem_range *range,
+				  const struct gmem_attr_change *change)
 {
-	pgoff_t index = start;
-	struct gmem_backing b;
-	unsigned long nr;
+	pgoff_t start = range->start, end = range->end;
+	unsigned long held, nr = 0;
+	struct gmem_run run;
 
-	if (!gi->owner->make_shared)
-		return;
+	/* Part of one block: that is why the window is wider. */
+	if (gmem_key(start) == gmem_key(end - 1) &&
+	    range->window_end - range->window_start > end - start)
+		return change->nr;
 
-	while (gmem_next_present(gi, &index, end, &b, &nr)) {
-		gi->owner->make_shared(page_to_pfn(b.page), nr);
-		index += nr;
+	held = gmem_bytes_held(gi) >> PAGE_SHIFT;
+	if (!held || held == i_size_read(&gi->inode) >> PAGE_SHIFT)
+		return held ? change->nr : 0;
+	if (change->nr == end - start)
+		return gmem_nr_present(gi, start, end);
+
+	for (; start < end; start = run.end) {
+		if (gmem_attr_run(gi, start, &run) != change->private)
+			nr += gmem_nr_present(gi, start, min(run.end, end));
 		cond_resched();
 	}
+	return nr;
 }
 
 static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
@@ -275,13 +317,13 @@ static int gmem_try_convert(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		err = gmem_freeze_live(gi, start, end, busy);
 	}
 	if (!err) {
+		change.held = gmem_held_of(gi, &range, &change);
 		gmem_begin_range(gi, &range);
 		if (!private)
 			gmem_make_shared(gi, start, end);
 		gmem_attr_commit(gi, &change);
 		if (private)
 			gmem_withdraw_frozen(gi, start, end);
-		atomic_long_inc(&gi->conversions);
 	}
 
 	gmem_end_range(gi, &range);
@@ -313,6 +355,8 @@ int gmem_convert(struct inode *inode, pgoff_t start, pgoff_t end, bool private,
 	struct gmem_inode *gi = GMEM_I(inode);
 	int err, try;
 
+	trace_gmem_convert_begin(gmem_ino(gi), start, end, private);
+
 	for (try = 0; ; try++) {
 		filemap_invalidate_lock(inode->i_mapping);
 		err = gmem_try_convert(gi, start, end, private, error_index);
@@ -324,6 +368,8 @@ int gmem_convert(struct inode *inode, pgoff_t start, pgoff_t end, bool private,
 
 	if (err == -EAGAIN)
 		atomic_long_inc(&gi->eagain);
+	trace_gmem_convert_end(gmem_ino(gi), start, end, private, err,
+			       err ? *error_index : start);
 	return err;
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_convert, "kvm");

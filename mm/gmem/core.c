@@ -270,23 +270,6 @@ void gmem_add_view(struct inode *inode, struct gmem_view *view)
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_add_view, "kvm");
 
-/* Give all private memory back to the host's use while the owner still can. */
-static void gmem_disown(struct gmem_inode *gi)
-{
-	pgoff_t index = 0, end = i_size_read(&gi->inode) >> PAGE_SHIFT;
-	struct gmem_backing b;
-	unsigned long nr;
-
-	if (!gi->owner->make_shared || !gi->nr_private)
-		return;
-
-	while (gmem_next_present(gi, &index, end, &b, &nr)) {
-		gi->owner->make_shared(page_to_pfn(b.page), nr);
-		index += nr;
-		cond_resched();
-	}
-}
-
 /**
  * gmem_release_view - a consumer lets go
  * @inode: inode of gmem
@@ -305,7 +288,7 @@ void gmem_release_view(struct inode *inode, struct gmem_view *view)
 
 	list_del(&view->entry);
 	if (list_empty(&gi->views))
-		gmem_disown(gi);
+		gmem_make_shared(gi, 0, i_size_read(inode) >> PAGE_SHIFT);
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_release_view, "kvm");
 
@@ -382,6 +365,7 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 	spin_lock(&gmem_inode_lock);
 	list_add_tail(&gi->entry, &gmem_inodes);
 	spin_unlock(&gmem_inode_lock);
+	gmem_count(NULL, GMEM_FILES, 1);
 	return 0;
 }
 
@@ -460,6 +444,8 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	mt_init_flags(&gi->attrs, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
 	mt_set_external_lock(&gi->attrs, &gi->inode.i_data.invalidate_lock);
 	gi->nr_private = 0;
+	gi->held_shared = 0;
+	seqlock_init(&gi->usage);
 	mpol_shared_policy_init(&gi->policy, NULL);
 	for (i = 0; i < GMEM_NR_COUNTERS; i++)
 		atomic_long_set(&gi->stat[i], 0);
@@ -491,8 +477,10 @@ static void gmem_evict_inode(struct inode *inode)
 
 	if (gmem_hides(gi))
 		gmem_hide_end();
-	if (gi->source)
+	if (gi->source) {
 		gi->source->close(gi);
+		gmem_count(NULL, GMEM_FILES, -1);
+	}
 	if (gi->owner)
 		module_put(gi->owner->module);
 	if (gi->objcg)

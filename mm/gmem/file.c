@@ -261,33 +261,31 @@ EXPORT_SYMBOL_FOR_MODULES(gmem_mmap, "kvm");
  * @file: file of gmem
  * @nr_bindings: ranges that the consumer has bound
  *
- * Takes no lock, so the lines need not agree with each other. Memory in bytes.
+ * Memory in bytes. What struct gmem_usage has is of one moment; takes no lock
+ * that anybody waits for.
  */
 void gmem_show_fdinfo(struct seq_file *m, struct file *file,
 		      unsigned long nr_bindings)
 {
 	struct gmem_inode *gi = GMEM_I(file_inode(file));
-	loff_t private = (loff_t)READ_ONCE(gi->nr_private) << PAGE_SHIFT;
 	loff_t size = i_size_read(&gi->inode);
-	unsigned long held = gmem_bytes_held(gi);
+	struct gmem_usage u;
+
+	gmem_read_usage(gi, &u);
 
 	seq_printf(m, "gmem-size:\t%lld\n", size);
 	seq_printf(m, "gmem-flags:\t%#llx\n", gi->abi_flags);
-	seq_printf(m, "gmem-allocated:\t%lu\n", held);
-	seq_printf(m, "gmem-private:\t%lld\n", private);
-	seq_printf(m, "gmem-shared:\t%lld\n", size - private);
+	seq_printf(m, "gmem-allocated:\t%lu\n", u.held);
+	seq_printf(m, "gmem-private:\t%lu\n", u.held - u.shared);
+	seq_printf(m, "gmem-shared:\t%lu\n", u.shared);
 	seq_printf(m, "gmem-live:\t%lu\n",
 		   atomic_long_read(&gi->stat[GMEM_LIVE]) << PAGE_SHIFT);
-	seq_printf(m, "gmem-blocks-4k:\t%ld\n",
-		   atomic_long_read(&gi->stat[GMEM_BLOCKS_4K]));
-	seq_printf(m, "gmem-blocks-2m:\t%ld\n",
-		   atomic_long_read(&gi->stat[GMEM_BLOCKS_2M]));
-	seq_printf(m, "gmem-blocks-1g:\t%ld\n",
-		   atomic_long_read(&gi->stat[GMEM_BLOCKS_1G]));
+	seq_printf(m, "gmem-blocks-4k:\t%lu\n", u.blocks[GMEM_BLOCKS_4K]);
+	seq_printf(m, "gmem-blocks-2m:\t%lu\n", u.blocks[GMEM_BLOCKS_2M]);
+	seq_printf(m, "gmem-blocks-1g:\t%lu\n", u.blocks[GMEM_BLOCKS_1G]);
 	seq_printf(m, "gmem-reserved:\t%lld\n",
-		   gi->source->fallback ? 0 : size - (loff_t)held);
-	seq_printf(m, "gmem-conversions:\t%ld\n",
-		   atomic_long_read(&gi->conversions));
+		   gi->source->fallback ? 0 : size - (loff_t)u.held);
+	seq_printf(m, "gmem-conversions:\t%lu\n", u.conversions);
 	seq_printf(m, "gmem-eagain:\t%ld\n", atomic_long_read(&gi->eagain));
 	seq_printf(m, "gmem-vmemmap:\t%lu\n",
 		   atomic_long_read(&gi->stat[GMEM_VMEMMAP]) << PAGE_SHIFT);

@@ -8,6 +8,7 @@
 #include <linux/mempolicy.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
+#include <linux/seqlock.h>
 #include <linux/xarray.h>
 
 struct gmem_block;
@@ -70,6 +71,7 @@ enum gmem_counter {
 	GMEM_POISONED,		/* pages */
 	GMEM_ORPHANS,		/* blocks and single pages, global only */
 	GMEM_LEAKED,		/* pages that could not be given back, global only */
+	GMEM_FILES,		/* inodes, global only */
 	GMEM_NR_COUNTERS,
 };
 
@@ -86,6 +88,10 @@ enum gmem_counter {
  * @views: protected by invalidate_lock
  * @attrs: see attr.c
  * @nr_private: private pages, protected by invalidate_lock
+ * @held_shared: shared pages of a file that tracks, as far as there is memory
+ *	for them
+ * @usage: a reading under it sees @held_shared, the counters of blocks and
+ *	@conversions of one moment
  * @policy: of mbind()
  * @objcg: of the creator, charged for buddy memory; may be NULL
  * @contig_retry: jiffies before which no gigabyte is searched for again
@@ -106,6 +112,8 @@ struct gmem_inode {
 	struct list_head views;
 	struct maple_tree attrs;
 	unsigned long nr_private;
+	unsigned long held_shared;
+	seqlock_t usage;
 	struct shared_policy policy;
 	struct obj_cgroup *objcg;
 	unsigned long contig_retry;
@@ -248,6 +256,28 @@ void gmem_walk_registered(gmem_block_fn fn, void *arg);
 void gmem_walk_inodes(gmem_inode_fn fn, void *arg);
 
 /* block.c: see the comment at its top */
+#define GMEM_TABLE_TAG		1
+
+/* What 2 MiB of a huge file are backed by if there was no 2 MiB block. */
+struct gmem_table {
+	struct page *page[GMEM_CHUNK_PAGES];
+};
+
+static inline bool gmem_is_table(const void *entry)
+{
+	return xa_pointer_tag((void *)entry) == GMEM_TABLE_TAG;
+}
+
+static inline struct gmem_table *gmem_to_table(void *entry)
+{
+	return xa_untag_pointer(entry);
+}
+
+static inline unsigned long gmem_key(pgoff_t index)
+{
+	return index >> GMEM_CHUNK_ORDER;
+}
+
 void gmem_block_init(void);
 struct mutex *gmem_slot_mutex(struct gmem_inode *gi, pgoff_t index);
 bool gmem_lookup(struct gmem_inode *gi, pgoff_t index, struct gmem_backing *b);
@@ -258,15 +288,12 @@ int gmem_populate(struct gmem_inode *gi, pgoff_t index, unsigned int take_flags,
 		  struct gmem_backing *b);
 bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 		       struct gmem_backing *b, unsigned long *nr);
+unsigned long gmem_nr_present(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 typedef void (*gmem_page_fn)(struct gmem_inode *gi, pgoff_t index,
 			     struct page *page, void *arg);
 void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg);
 void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
 		   const struct gmem_backing *b, bool live);
-void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
-void gmem_free_block(struct gmem_block *block);
-void gmem_free_page(struct page *page, struct obj_cgroup *objcg);
-void gmem_evict_blocks(struct gmem_inode *gi);
 struct gmem_chunk *gmem_get_chunk(struct gmem_block *block, unsigned long offset,
 				  gfp_t gfp);
 unsigned int gmem_clean_order(const struct gmem_backing *b, pgoff_t index);
@@ -282,6 +309,14 @@ static inline bool gmem_is_live(const struct page *page)
 	return atomic_read_acquire(&page->_refcount) != 0;
 }
 
+/* free.c */
+void gmem_unhide_page(struct gmem_inode *gi, struct page *page);
+void gmem_destroy_block(struct gmem_block *block);
+void gmem_free_page(struct page *page, struct obj_cgroup *objcg);
+void gmem_free_block(struct gmem_block *block);
+void gmem_free_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
+void gmem_evict_blocks(struct gmem_inode *gi);
+
 /* attr.c */
 struct gmem_run {
 	pgoff_t start;
@@ -291,16 +326,19 @@ struct gmem_run {
 int gmem_attr_setup(struct gmem_inode *gi);
 void gmem_attr_destroy(struct gmem_inode *gi);
 bool gmem_attr_run(struct gmem_inode *gi, pgoff_t index, struct gmem_run *run);
+unsigned long gmem_attr_nr_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 /**
  * struct gmem_attr_change - a change of state that cannot fail any more
  * @mas: the range, with those neighbours that it becomes one run with, and memory
  * @private: new state
  * @nr: indices that change. If none does, there is nothing to undo or to do.
+ * @held: those of them that there is memory for, for the caller to find out
  */
 struct gmem_attr_change {
 	struct ma_state mas;
 	bool private;
 	unsigned long nr;
+	unsigned long held;
 };
 
 int gmem_attr_prepare(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
@@ -345,6 +383,7 @@ int gmem_prepare_range(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 		       enum gmem_state filter, struct gmem_range *range);
 void gmem_begin_range(struct gmem_inode *gi, const struct gmem_range *range);
 void gmem_end_range(struct gmem_inode *gi, const struct gmem_range *range);
+void gmem_make_shared(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 bool gmem_wait_busy(int try);
 int gmem_punch(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 
@@ -433,7 +472,29 @@ extern const struct address_space_operations gmem_aops;
 /* stats.c */
 extern atomic_long_t gmem_stat[GMEM_NR_COUNTERS];
 void gmem_stats_init(void);
-enum gmem_counter gmem_blocks_counter(unsigned int order);
+void gmem_count_mixed(struct gmem_inode *gi, pgoff_t index, unsigned int order, int nr);
+
+/**
+ * struct gmem_usage - what a file holds, all of one moment
+ * @blocks: by GMEM_BLOCKS_*
+ * @held: bytes in them
+ * @shared: bytes of @held that are shared; the others are private
+ * @conversions: requests that changed the state of something
+ */
+struct gmem_usage {
+	unsigned long blocks[GMEM_BLOCKS_1G + 1];
+	unsigned long held;
+	unsigned long shared;
+	unsigned long conversions;
+};
+
+void gmem_read_usage(struct gmem_inode *gi, struct gmem_usage *u);
+
+/* For tracepoints: an orphan has no inode. */
+static inline u64 gmem_ino(const struct gmem_inode *gi)
+{
+	return gi ? gi->inode.i_ino : 0;
+}
 
 /* Count for the inode, which may be gone, and for the machine. */
 static inline void gmem_count(struct gmem_inode *gi, enum gmem_counter counter,
@@ -442,6 +503,33 @@ static inline void gmem_count(struct gmem_inode *gi, enum gmem_counter counter,
 	if (gi)
 		atomic_long_add(nr, &gi->stat[counter]);
 	atomic_long_add(nr, &gmem_stat[counter]);
+}
+
+static inline enum gmem_counter gmem_blocks_counter(unsigned int order)
+{
+	if (!order)
+		return GMEM_BLOCKS_4K;
+	return order == PMD_ORDER ? GMEM_BLOCKS_2M : GMEM_BLOCKS_1G;
+}
+
+/**
+ * gmem_count_block - a block comes to a file, or goes
+ * @gi: inode
+ * @index: of its first page
+ * @order: of it
+ * @nr: 1 or -1
+ *
+ * Context: invalidate_lock held: nobody changes the state of its pages. May sleep.
+ */
+static __always_inline void gmem_count_block(struct gmem_inode *gi, pgoff_t index,
+					     unsigned int order, int nr)
+{
+	/* Most faults are of guests that have shared nothing yet. */
+	if ((gi->flags & GMEM_TRACK) &&
+	    gi->nr_private != i_size_read(&gi->inode) >> PAGE_SHIFT)
+		gmem_count_mixed(gi, index, order, nr);
+	else
+		gmem_count(gi, gmem_blocks_counter(order), nr);
 }
 
 static inline unsigned long gmem_bytes_held(struct gmem_inode *gi)

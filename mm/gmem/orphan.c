@@ -12,6 +12,8 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include <trace/events/gmem.h>
+
 #include "internal.h"
 
 /* Jiffies between two looks at the orphans. */
@@ -34,10 +36,14 @@ static DECLARE_DELAYED_WORK(gmem_orphan_worker, gmem_orphan_work);
 static bool gmem_retry_page(struct page *page)
 {
 	struct obj_cgroup *objcg = (void *)page_private(page);
+	pgoff_t index;
 
 	if (!gmem_abandon_page(page))
 		return false;
 
+	index = page->__folio_index;
+	trace_gmem_withdraw(gmem_ino(NULL), index, index + 1, 1);
+	trace_gmem_free(gmem_ino(NULL), index, 0);
 	gmem_free_page(page, objcg);
 	if (objcg)
 		obj_cgroup_put(objcg);

@@ -20,6 +20,8 @@
 #include <linux/pgalloc_tag.h>
 #include <linux/vmstat.h>
 
+#include <trace/events/gmem.h>
+
 #include "internal.h"
 
 /**
@@ -127,6 +129,32 @@ static void gmem_make_live(struct gmem_inode *gi, pgoff_t index,
 	page_ref_unfreeze(page, 1);
 }
 
+static void gmem_make_range_live(struct gmem_inode *gi, pgoff_t index,
+				 struct gmem_backing b, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++, b.page++) {
+		if (gmem_is_live(b.page) || (nr > 1 && gmem_is_poisoned(&b)))
+			continue;
+		gmem_make_live(gi, index + i, b.page);
+		gmem_set_live(gi, index + i, &b, true);
+	}
+}
+
+/*
+ * live: of the block, or of the single page, before. Out of the way of a loop over
+ * pages.
+ */
+static noinline void gmem_trace_publish(struct gmem_inode *gi, pgoff_t index,
+					const struct gmem_backing *b,
+					unsigned long nr, unsigned int live)
+{
+	live = (b->block ? b->block->nr_live : 1) - live;
+	if (live)
+		trace_gmem_publish(gmem_ino(gi), index, index + nr, live);
+}
+
 /**
  * gmem_publish - make the struct pages of shared pages live
  * @gi: inode
@@ -143,8 +171,7 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 		 const struct gmem_backing *b, unsigned long nr)
 {
 	struct mutex *lock = gmem_slot_mutex(gi, index);
-	struct gmem_backing at = *b;
-	unsigned long i;
+	unsigned int live;
 	int err = 0;
 
 	gmem_assert_held(gi);
@@ -155,6 +182,7 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 		return 0;
 
 	mutex_lock(lock);
+	live = b->block ? b->block->nr_live : gmem_is_live(b->page);
 	if (b->block) {
 		unsigned long offset = gmem_block_offset(b);
 
@@ -171,12 +199,9 @@ int gmem_publish(struct gmem_inode *gi, pgoff_t index,
 		}
 	}
 
-	for (i = 0; i < nr; i++, at.page++) {
-		if (gmem_is_live(at.page) || (nr > 1 && gmem_is_poisoned(&at)))
-			continue;
-		gmem_make_live(gi, index + i, at.page);
-		gmem_set_live(gi, index + i, &at, true);
-	}
+	gmem_make_range_live(gi, index, *b, nr);
+	if (trace_gmem_publish_enabled())
+		gmem_trace_publish(gi, index, b, nr, live);
 unlock:
 	mutex_unlock(lock);
 	return err;
@@ -197,6 +222,35 @@ static void gmem_withdraw(struct page *page, struct gmem_inode *gi)
 typedef bool (*gmem_live_fn)(struct gmem_inode *gi, pgoff_t index,
 			     struct gmem_backing *b);
 
+/* Of @nr pages of a block from @b on. */
+static bool gmem_walk_live_block(struct gmem_inode *gi, struct gmem_backing *b,
+				 unsigned long nr, gmem_live_fn fn, pgoff_t *last)
+{
+	unsigned long first = gmem_block_offset(b), end = first + nr;
+	unsigned long offset, base, bit, stop;
+	struct gmem_block *block = b->block;
+	struct gmem_chunk *chunk;
+
+	for (offset = first; offset < end; offset = base + GMEM_CHUNK_PAGES) {
+		base = round_down(offset, GMEM_CHUNK_PAGES);
+		chunk = gmem_chunk_of(block, offset);
+		if (!chunk)
+			continue;
+
+		bit = offset - base;
+		stop = min(end - base, GMEM_CHUNK_PAGES);
+		for_each_set_bit_from(bit, chunk->live, stop) {
+			offset = base + bit;
+			b->page = pfn_to_page(block->pfn + offset);
+			*last = block->index + offset;
+			if (!fn(gi, *last, b))
+				return false;
+		}
+		cond_resched();
+	}
+	return true;
+}
+
 /*
  * Call @fn for each live page of [start, end) until it returns false. Pages may
  * be withdrawn from within.
@@ -204,9 +258,8 @@ typedef bool (*gmem_live_fn)(struct gmem_inode *gi, pgoff_t index,
 static bool gmem_walk_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 			   gmem_live_fn fn, pgoff_t *last)
 {
-	unsigned long nr, offset, first, bit, stop;
 	struct gmem_backing b;
-	struct gmem_chunk *chunk;
+	unsigned long nr;
 
 	if (!atomic_long_read(&gi->stat[GMEM_LIVE]))
 		return true;
@@ -219,29 +272,9 @@ static bool gmem_walk_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 				return false;
 			continue;
 		}
-		if (!b.block->nr_live)
-			continue;
-
-		first = gmem_block_offset(&b);
-		for (offset = first; offset < first + nr; offset = stop) {
-			stop = min(first + nr, round_down(offset, GMEM_CHUNK_PAGES) +
-					       GMEM_CHUNK_PAGES);
-			chunk = gmem_chunk_of(b.block, offset);
-			if (!chunk)
-				continue;
-
-			bit = offset % GMEM_CHUNK_PAGES;
-			for_each_set_bit_from(bit, chunk->live,
-					      stop - round_down(offset, GMEM_CHUNK_PAGES)) {
-				pgoff_t at = round_down(offset, GMEM_CHUNK_PAGES) + bit;
-
-				b.page = pfn_to_page(b.block->pfn + at);
-				*last = b.block->index + at;
-				if (!fn(gi, *last, &b))
-					return false;
-			}
-			cond_resched();
-		}
+		if (b.block->nr_live &&
+		    !gmem_walk_live_block(gi, &b, nr, fn, last))
+			return false;
 	}
 	return true;
 }
@@ -292,6 +325,13 @@ int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
 	return -EAGAIN;
 }
 
+static void gmem_trace_withdraw(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
+				unsigned long nr)
+{
+	if (nr)
+		trace_gmem_withdraw(gmem_ino(gi), start, end, nr);
+}
+
 /**
  * gmem_withdraw_frozen - make the pages frozen that gmem_freeze_live() stopped
  * @gi: inode
@@ -302,10 +342,16 @@ int gmem_freeze_live(struct gmem_inode *gi, pgoff_t start, pgoff_t end,
  */
 void gmem_withdraw_frozen(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 {
+	long live = atomic_long_read(&gi->stat[GMEM_LIVE]);
 	pgoff_t last;
 
 	gmem_assert_held_write(gi);
 	gmem_walk_live(gi, start, end, gmem_withdraw_one, &last);
+
+	/* Nobody publishes meanwhile. */
+	if (trace_gmem_withdraw_enabled())
+		gmem_trace_withdraw(gi, start, end,
+				    live - atomic_long_read(&gi->stat[GMEM_LIVE]));
 }
 
 /**
@@ -343,6 +389,7 @@ bool gmem_abandon_page(struct page *page)
  */
 bool gmem_abandon_block(struct gmem_block *block)
 {
+	unsigned int nr_live = block->nr_live;
 	unsigned long i, bit;
 
 	for (i = 0; i < gmem_nr_chunks(block->order) && block->nr_live; i++) {
@@ -361,5 +408,8 @@ bool gmem_abandon_block(struct gmem_block *block)
 		}
 		cond_resched();
 	}
+	gmem_trace_withdraw(block->gi, block->index,
+			    block->index + gmem_block_pages(block),
+			    nr_live - block->nr_live);
 	return !block->nr_live;
 }

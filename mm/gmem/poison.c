@@ -20,6 +20,7 @@
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
+#include <trace/events/gmem.h>
 #include <trace/events/memory-failure.h>
 
 #include "../internal.h"
@@ -151,7 +152,7 @@ static int gmem_find_owner(unsigned long pfn, struct gmem_inode **gi,
 }
 
 /* Returns false if it was known before. */
-static bool gmem_record_poison(struct gmem_inode *gi,
+static bool gmem_record_poison(struct gmem_inode *gi, pgoff_t index,
 			       const struct gmem_backing *b)
 {
 	struct gmem_chunk *chunk;
@@ -169,6 +170,7 @@ static bool gmem_record_poison(struct gmem_inode *gi,
 	}
 
 	gmem_count(gi, GMEM_POISONED, 1);
+	trace_gmem_poison(gmem_ino(gi), index);
 	num_poisoned_pages_inc(page_to_pfn(b->page));
 	return true;
 }
@@ -263,7 +265,7 @@ static int gmem_poison_locked(struct gmem_inode *gi, pgoff_t index,
 
 	gmem_put_mf_ref(pfn, mf_flags);
 
-	if (!gmem_record_poison(gi, &b))
+	if (!gmem_record_poison(gi, index, &b))
 		return -EHWPOISON;
 
 	unmap_mapping_pages(gi->inode.i_mapping, index, 1, false);
@@ -311,7 +313,7 @@ static int gmem_poison_orphan(unsigned long pfn, int mf_flags)
 
 	gmem_put_mf_ref(pfn, mf_flags);
 
-	if (!gmem_record_poison(NULL, &b))
+	if (!gmem_record_poison(NULL, b.block->index + gmem_block_offset(&b), &b))
 		return -EHWPOISON;
 
 	return gmem_mf_result(pfn, gmem_is_live(b.page) ? MF_FAILED : MF_RECOVERED);

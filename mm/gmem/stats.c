@@ -10,19 +10,52 @@
 
 #include "internal.h"
 
+#define CREATE_TRACE_POINTS
+#include <trace/events/gmem.h>
+
 atomic_long_t gmem_stat[GMEM_NR_COUNTERS];
 
 /**
- * gmem_blocks_counter - the counter of blocks of one order
- * @order: 0, PMD_ORDER or PUD_ORDER
- *
- * Return: one of GMEM_BLOCKS_*.
+ * gmem_count_mixed - gmem_count_block() where pages of it may be shared
+ * @gi: inode that tracks
+ * @index: of the first page
+ * @order: of the block
+ * @nr: 1 or -1
  */
-enum gmem_counter gmem_blocks_counter(unsigned int order)
+void gmem_count_mixed(struct gmem_inode *gi, pgoff_t index, unsigned int order, int nr)
 {
-	if (!order)
-		return GMEM_BLOCKS_4K;
-	return order == PMD_ORDER ? GMEM_BLOCKS_2M : GMEM_BLOCKS_1G;
+	unsigned long shared = gmem_attr_nr_shared(gi, index, index + (1UL << order));
+
+	write_seqlock(&gi->usage);
+	gmem_count(gi, gmem_blocks_counter(order), nr);
+	gi->held_shared += nr > 0 ? shared : -shared;
+	write_sequnlock(&gi->usage);
+}
+
+/**
+ * gmem_read_usage - what does a file hold?
+ * @gi: inode
+ * @u: result
+ *
+ * Context: any; nobody who changes any of it waits for the reader.
+ */
+void gmem_read_usage(struct gmem_inode *gi, struct gmem_usage *u)
+{
+	unsigned int seq, i;
+
+	do {
+		seq = read_seqbegin(&gi->usage);
+		for (i = 0; i < ARRAY_SIZE(u->blocks); i++)
+			u->blocks[i] = atomic_long_read(&gi->stat[i]);
+		u->shared = READ_ONCE(gi->held_shared) << PAGE_SHIFT;
+		u->conversions = atomic_long_read(&gi->conversions);
+	} while (read_seqretry(&gi->usage, seq));
+
+	u->held = (u->blocks[GMEM_BLOCKS_4K] << PAGE_SHIFT) +
+		  (u->blocks[GMEM_BLOCKS_2M] << PMD_SHIFT) +
+		  (u->blocks[GMEM_BLOCKS_1G] << PUD_SHIFT);
+	if (!(gi->flags & GMEM_TRACK))
+		u->shared = gi->flags & GMEM_INIT_SHARED ? u->held : 0;
 }
 
 #define GMEM_STAT_ATTR(_name, _counter)						\
@@ -41,6 +74,7 @@ GMEM_STAT_ATTR(vmemmap_pages, GMEM_VMEMMAP);
 GMEM_STAT_ATTR(poisoned_pages, GMEM_POISONED);
 GMEM_STAT_ATTR(orphan_blocks, GMEM_ORPHANS);
 GMEM_STAT_ATTR(leaked_pages, GMEM_LEAKED);
+GMEM_STAT_ATTR(files, GMEM_FILES);
 
 static struct attribute *gmem_attrs[] = {
 	&blocks_4k_attr.attr,
@@ -51,6 +85,7 @@ static struct attribute *gmem_attrs[] = {
 	&poisoned_pages_attr.attr,
 	&orphan_blocks_attr.attr,
 	&leaked_pages_attr.attr,
+	&files_attr.attr,
 	NULL
 };
 

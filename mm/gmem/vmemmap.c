@@ -26,6 +26,8 @@
 #include <linux/workqueue.h>
 #include <asm/tlbflush.h>
 
+#include <trace/events/gmem.h>
+
 #include "../internal.h"
 #include "internal.h"
 
@@ -256,6 +258,7 @@ int gmem_vmemmap_make_real(struct gmem_block *block, unsigned long offset)
 	struct gmem_chunk *chunk = gmem_chunk_of(block, offset);
 	unsigned long addr;
 	struct page *page;
+	pgoff_t index;
 
 	gmem_assert_held(block->gi);
 	VM_WARN_ON_ONCE(block->state != GMEM_DISSOLVED);
@@ -281,6 +284,8 @@ int gmem_vmemmap_make_real(struct gmem_block *block, unsigned long offset)
 		   chunk->vmemmap_real | gmem_vmemmap_bit(offset));
 	memmap_pages_add(1);
 	gmem_count(block->gi, GMEM_VMEMMAP, 1);
+	index = block->index + round_down(offset, GMEM_VMEMMAP_NR);
+	trace_gmem_vmemmap_restore(gmem_ino(block->gi), index, index + GMEM_VMEMMAP_NR);
 	return 0;
 }
 

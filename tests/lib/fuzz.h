@@ -175,7 +175,7 @@ enum { FZ_SELF, FZ_CHILD, FZ_MMS };
  * @in_private: of each chunk, private pages
  * @in_live: of each chunk, live pages
  * @in_content: of each chunk, pages that are not zero
- * @nr_private: private pages of the file
+ * @nr_private: private pages of present blocks
  * @nr_live: live pages
  * @nr_present: blocks
  * @nr_real: vmemmap pages

@@ -69,7 +69,7 @@ static void check_figures(struct fuzz *z)
 	check_line(text, "gmem-flags", z->f.flags);
 	check_line(text, "gmem-allocated", held);
 	check_line(text, "gmem-private", m->nr_private * GM_PAGE);
-	check_line(text, "gmem-shared", z->f.size - m->nr_private * GM_PAGE);
+	check_line(text, "gmem-shared", held - m->nr_private * GM_PAGE);
 	check_line(text, "gmem-live", m->nr_live * GM_PAGE);
 	check_line(text, "gmem-blocks-4k", z->f.block == GM_PAGE ? m->nr_present : 0);
 	check_line(text, "gmem-blocks-2m", z->f.block == GM_2M ? m->nr_present : 0);

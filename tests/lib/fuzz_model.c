@@ -52,7 +52,6 @@ void fz_model_init(struct fz_model *m, const struct fz_config *cfg, unsigned int
 		memset(m->private, 1, m->pages);
 		for (i = 0; i < m->pages; i++)
 			m->in_private[i / FZ_CHUNK]++;
-		m->nr_private = m->pages;
 	}
 	memset(m->vm_private, 1, m->pages);
 	for (i = 0; i < FZ_HOLDERS; i++)
@@ -92,12 +91,25 @@ bool fz_is_present(const struct fz_model *m, u64 page)
 	return m->present[page / m->per_block];
 }
 
+/* Blocks are pages, or chunks and more. */
+static u64 private_in(const struct fz_model *m, u64 block)
+{
+	u64 i, nr = 0;
+
+	if (m->per_block == 1)
+		return m->private[block];
+	for (i = 0; i < m->per_block / FZ_CHUNK; i++)
+		nr += m->in_private[block * m->per_block / FZ_CHUNK + i];
+	return nr;
+}
+
 void fz_fill_block(struct fz_model *m, u64 page)
 {
 	if (fz_is_present(m, page))
 		return;
 	m->present[page / m->per_block] = 1;
 	m->nr_present++;
+	m->nr_private += private_in(m, page / m->per_block);
 }
 
 void fz_populate(struct fz_model *m, u64 a, u64 end)
@@ -170,6 +182,7 @@ static void free_block(struct fz_model *m, u64 block)
 
 	m->present[block] = 0;
 	m->nr_present--;
+	m->nr_private -= private_in(m, block);
 	if (!m->hvo)
 		return;
 	for (i = first; i < first + m->per_block / FZ_AROUND; i++) {
@@ -245,7 +258,8 @@ int fz_convert(struct fz_model *m, u64 a, u64 end, bool private, u64 *busy)
 	}
 	for (page = a; page < end; page++) {
 		m->in_private[page / FZ_CHUNK] += private - m->private[page];
-		m->nr_private += private - m->private[page];
+		if (fz_is_present(m, page))
+			m->nr_private += private - m->private[page];
 		m->private[page] = private;
 	}
 	m->conversions++;

@@ -159,6 +159,10 @@ static void kvm_gmem_invalidate_begin(struct gmem_view *view,
 	bool locked = false;
 	bool flush = false;
 
+	atomic64_inc(&v->kvm->stat.generic.gmem_invalidations);
+	if (r->filter != GMEM_ANY)
+		atomic64_inc(&v->kvm->stat.generic.gmem_conversions);
+
 	for (slot = kvm_gmem_first_slot(v, &index, r->end - 1); slot;
 	     slot = kvm_gmem_next_slot(v, slot, &index, r->end - 1)) {
 		if (!locked) {
@@ -193,6 +197,13 @@ static void kvm_gmem_invalidate_end(struct gmem_view *view,
 	KVM_MMU_LOCK(v->kvm);
 	kvm_mmu_invalidate_end(v->kvm);
 	KVM_MMU_UNLOCK(v->kvm);
+}
+
+/* A request of user space that was refused because somebody holds a page. */
+static void kvm_gmem_count_eagain(struct file *file, long r)
+{
+	if (r == -EAGAIN)
+		atomic64_inc(&kvm_gmem_file_view(file)->kvm->stat.generic.gmem_eagain);
 }
 
 static const struct gmem_view_ops kvm_gmem_view_ops = {
@@ -319,6 +330,7 @@ static int kvm_gmem_set_attributes(struct file *file, void __user *argp)
 	r = gmem_convert(inode, attrs.offset >> PAGE_SHIFT,
 			 (attrs.offset + attrs.size) >> PAGE_SHIFT,
 			 attrs.attributes, &error_index);
+	kvm_gmem_count_eagain(file, r);
 	if ((r == -EAGAIN || r == -ENOMEM) &&
 	    put_user((__u64)error_index << PAGE_SHIFT, &uattrs->error_offset))
 		return -EFAULT;
@@ -391,6 +403,14 @@ bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)
 EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_mem_is_private);
 #endif
 
+static long kvm_gmem_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	long r = gmem_fallocate(file, mode, offset, len);
+
+	kvm_gmem_count_eagain(file, r);
+	return r;
+}
+
 static struct file_operations kvm_gmem_fops = {
 #ifdef CONFIG_KVM_GENERIC_MEMORY_ATTRIBUTES
 	.unlocked_ioctl	= kvm_gmem_ioctl,
@@ -399,7 +419,7 @@ static struct file_operations kvm_gmem_fops = {
 	.open		= generic_file_open,
 	.release	= kvm_gmem_release,
 	.mmap		= gmem_mmap,
-	.fallocate	= gmem_fallocate,
+	.fallocate	= kvm_gmem_fallocate,
 	.show_fdinfo	= kvm_gmem_show_fdinfo,
 };
 
@@ -710,6 +730,7 @@ int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot,
 	if (r)
 		return r;
 
+	atomic64_inc(&kvm->stat.generic.gmem_faults);
 	*pfn = out.pfn;
 	*page = NULL;
 	if (max_order)
