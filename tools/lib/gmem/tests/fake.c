@@ -216,7 +216,8 @@ void fake_init(struct fake *f, enum fake_abi abi)
 	f->sys = (struct gmem_sys) {
 		.ioctl = fake_ioctl, .fallocate = fake_fallocate, .fstat = fake_fstat,
 		.mmap = fake_mmap, .munmap = fake_munmap, .read = fake_read,
-		.readlink = fake_readlink, .cloexec = fake_cloexec, .close = fake_close, .sleep = fake_sleep,
+		.readlink = fake_readlink, .cloexec = fake_cloexec, .close = fake_close,
+		.sleep = fake_sleep,
 		.arg = f,
 	};
 }
