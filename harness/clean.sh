@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# `clean`, and `deb`, which is not there yet.
+# `clean`
 
 verb_clean() {
 	local all=''
@@ -24,13 +24,4 @@ verb_clean() {
 		say "emptying $CACHE"
 		rm -rf "$CACHE"/{src,apt,ccache} "$CACHE"/linux-source-*.deb
 	fi
-}
-
-verb_deb() {
-	case ${1:-} in
-	--help|-h)	echo "Usage: ./dev deb"
-			echo "Will build Debian packages of the kernel and the tools; not there yet."
-			return;;
-	esac
-	die "there are no Debian packages yet" "use ./dev exec or ./dev shell to try the kernel"
 }

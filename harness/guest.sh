@@ -24,7 +24,8 @@ guest_usage() {
 	  --append TEXT  more kernel command line; may be repeated
 	  --add FILE     put FILE at /t/NAME, with the libraries it loads; repeatable
 	  --pack NAME    bring programs of others: libhugetlbfs (its tests), stress-ng; or
-	                 linux, a kernel and an initrd for vmm, in /usr/lib/linux
+	                 linux, a kernel and an initrd for vmm, in /usr/lib/linux; or
+	                 tools, libgmem and gmem(1) with their tests
 	  --timeout S    give up after S seconds (1800; shell: never)
 
 	Status: CMD's; 70 when the kernel reported a WARNING, BUG, Oops or a sanitizer's

@@ -3,11 +3,11 @@
 # `lint`: everything that can be checked without booting. Each check is a
 # function that prints what is wrong and nothing else.
 
-need build initramfs lint-patches lint-compile
+need build initramfs tools lint-patches lint-compile
 
 LINT=$BUILD/lint
 CHECKS=(spdx paths shellcheck plan patch_headers patch_functions patch_budget
-	checkpatch kernel_doc coccicheck compile_builtin compile_module)
+	checkpatch kernel_doc coccicheck compile_builtin compile_module tools)
 
 lint_usage() {
 	cat <<-END
@@ -27,6 +27,8 @@ lint_usage() {
 	  compile_builtin  KVM built in, with SEV and TDX: W=1, and sparse on our files and
 	                   those we patch; nothing new against stock
 	  compile_module   KVM as modules, with SEV and TDX: W=1, nothing new against stock
+	  tools            libgmem and gmem(1): no warning, their tests that need no kernel of
+	                   ours with sanitizers, manuals against --help and the header
 	END
 }
 
@@ -82,7 +84,7 @@ check_plan() {
 	for f in "$TOP"/tests/*.c; do
 		[ -f "$f" ] || continue
 		name=$(basename "$f" .c)
-		grep -v '^#' "$TOP/tests/plan" | grep -qE "(^|[^A-Za-z0-9_])$name([^A-Za-z0-9_]|\$)" ||
+		grep -qE "^([^#].*[^A-Za-z0-9_])?$name([^A-Za-z0-9_]|\$)" "$TOP/tests/plan" ||
 			grep -qE "\"$name\"|/$name\"" "$TOP"/tests/*.c "$TOP"/tests/lib/*.c ||
 			grep -qE "(^|[^A-Za-z0-9_])$name([^A-Za-z0-9_]|\$)" "$TOP"/harness/*.sh \
 				"$TOP"/tests/peers/*.sh ||
@@ -173,6 +175,12 @@ check_coccicheck() {
 		LC_ALL=C sort | xargs -P "$(nproc)" -I{} bash -c 'one_cocci "$@"' - {} "${files[@]}")
 	[ ! -s "$LINT/cocci-slow" ] ||
 		say "coccicheck: given up after 40 s: $(sed 's,.*/,,' "$LINT/cocci-slow" | tr '\n' ' ')"
+}
+
+check_tools() {
+	tools_packages
+	tree gmem
+	tools_check >"$LINT/tools.log" 2>&1 || tail -n 40 "$LINT/tools.log"
 }
 
 # run_check NAME: its output is what is wrong

@@ -3,10 +3,10 @@
 # What some boots bring along: programs of others, and a Linux for guests.
 # `exec --pack NAME`.
 
-need initramfs
+need initramfs tools
 
 # shellcheck disable=SC2034 # for exec
-PACKS=(libhugetlbfs stress-ng linux)
+PACKS=(libhugetlbfs stress-ng linux tools)
 
 # One version on every Debian: the list of its results belongs to it. What is
 # packaged are tools and library; the tests are in the source package only.

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Finds files of guest_memfd in /proc, as far as /proc lets the user see them. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+/* The names that kernels have given it; no path leads there. */
+static bool is_gmem_name(const char *name)
+{
+	return !strcmp(name, "/[kvm-gmem] (deleted)") || !strcmp(name, "anon_inode:[kvm-gmem]");
+}
+
+static int read_text(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	/* One read() of a whole page of it is all of it. */
+	n = read(fd, buf, size);
+	err = n < 0 ? -errno : (int)n;
+	close(fd);
+	return err;
+}
+
+int file_read(struct file *file)
+{
+	char path[64], text[4096];
+	struct stat st;
+	int n;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", file->pid, file->fd);
+	n = read_text(path, text, sizeof(text));
+	if (n < 0)
+		return n;
+	n = gmem_parse_fdinfo(text, n, &file->stats);
+	if (n && n != -EOPNOTSUPP)
+		return n;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->pid, file->fd);
+	if (stat(path, &st))
+		return -errno;
+	file->block = st.st_blksize;
+	file->held = st.st_blocks * 512ULL;
+	/* What every kernel knows. */
+	if (n == -EOPNOTSUPP) {
+		file->stats.value[GMEM_STAT_SIZE] = st.st_size;
+		file->stats.value[GMEM_STAT_INO] = st.st_ino;
+	}
+	return 0;
+}
+
+static void read_command(struct file *file)
+{
+	char path[64], *eol;
+	int n;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", file->pid);
+	n = read_text(path, file->command, sizeof(file->command) - 1);
+	file->command[n < 0 ? 0 : n] = 0;
+	eol = strchr(file->command, '\n');
+	if (eol)
+		*eol = 0;
+}
+
+static void add(struct files *files, pid_t pid, int fd)
+{
+	struct file file = { .pid = pid, .fd = fd, .openers = 1 };
+
+	/* It may be closed by now. */
+	if (file_read(&file))
+		return;
+	read_command(&file);
+	if (!(files->nr & (files->nr - 1)))
+		files->file = realloc(files->file, (files->nr ? 2 * files->nr : 1) * sizeof(file));
+	if (!files->file)
+		abort();
+	files->file[files->nr++] = file;
+}
+
+int files_of(pid_t pid, struct files *files)
+{
+	char path[64], name[64];
+	struct dirent *d;
+	ssize_t n;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while ((d = readdir(dir))) {
+		n = readlinkat(dirfd(dir), d->d_name, name, sizeof(name) - 1);
+		if (n < 0)
+			continue;
+		name[n] = 0;
+		if (is_gmem_name(name))
+			add(files, pid, atoi(d->d_name));
+	}
+	closedir(dir);
+	return 0;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct file *x = a, *y = b;
+	uint64_t i = file_stat(x, GMEM_STAT_INO), j = file_stat(y, GMEM_STAT_INO);
+
+	if (i != j)
+		return i < j ? -1 : 1;
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return x->fd - y->fd;
+}
+
+static int by_held(const void *a, const void *b)
+{
+	const struct file *x = a, *y = b;
+
+	if (x->held != y->held)
+		return x->held < y->held ? 1 : -1;
+	return by_inode(a, b);
+}
+
+/* A file that is open several times is one file. */
+static void unite(struct files *files)
+{
+	size_t i, n = 0;
+
+	if (!files->nr)
+		return;
+	qsort(files->file, files->nr, sizeof(*files->file), by_inode);
+	for (i = 1; i < files->nr; i++) {
+		if (file_stat(&files->file[i], GMEM_STAT_INO) ==
+		    file_stat(&files->file[n], GMEM_STAT_INO))
+			files->file[n].openers++;
+		else
+			files->file[++n] = files->file[i];
+	}
+	files->nr = n + 1;
+	qsort(files->file, files->nr, sizeof(*files->file), by_held);
+}
+
+int files_scan(struct files *files)
+{
+	struct dirent *d;
+	pid_t pid;
+	DIR *dir;
+
+	memset(files, 0, sizeof(*files));
+	dir = opendir("/proc");
+	if (!dir)
+		return -errno;
+	while ((d = readdir(dir))) {
+		pid = atoi(d->d_name);
+		if (pid > 0 && pid != getpid() && files_of(pid, files) == -EACCES)
+			files->denied++;
+	}
+	closedir(dir);
+	unite(files);
+	return 0;
+}
+
+void files_free(struct files *files)
+{
+	free(files->file);
+	memset(files, 0, sizeof(*files));
+}
+
+uint64_t file_stat(const struct file *file, enum gmem_stat stat)
+{
+	return file->stats.value[stat];
+}
+
+const char *file_name(const struct file *file)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "%d/%d", file->pid, file->fd);
+	return name;
+}
+
+const char *source_text(const struct file *file)
+{
+	uint64_t flags = file_stat(file, GMEM_STAT_FLAGS);
+
+	/* Bits of KVM_CREATE_GUEST_MEMFD, as fdinfo has them. */
+	if (flags >> 32 & 1)
+		return "hugetlb";
+	return flags >> 33 & 1 ? "buddy" : "pages";
+}
+
+static const struct {
+	const char *key;
+	enum gmem_stat stat;
+} json_keys[] = {
+	{ "ino", GMEM_STAT_INO }, { "size", GMEM_STAT_SIZE },
+	{ "allocated", GMEM_STAT_ALLOCATED }, { "private", GMEM_STAT_PRIVATE },
+	{ "shared", GMEM_STAT_SHARED }, { "live", GMEM_STAT_LIVE },
+	{ "blocks_4k", GMEM_STAT_BLOCKS_4K }, { "blocks_2m", GMEM_STAT_BLOCKS_2M },
+	{ "blocks_1g", GMEM_STAT_BLOCKS_1G }, { "reserved", GMEM_STAT_RESERVED },
+	{ "conversions", GMEM_STAT_CONVERSIONS }, { "eagain", GMEM_STAT_EAGAIN },
+	{ "vmemmap", GMEM_STAT_VMEMMAP }, { "bindings", GMEM_STAT_BINDINGS },
+	{ "poisoned", GMEM_STAT_POISONED },
+};
+
+struct json_object *file_json(const struct file *file)
+{
+	struct json_object *o = json_object_new_object();
+	unsigned int i;
+	char flags[24];
+
+	put_text(o, "file", file_name(file));
+	put_u64(o, "pid", file->pid);
+	put_u64(o, "fd", file->fd);
+	put_text(o, "command", file->command);
+	put_u64(o, "openers", file->openers);
+	put_text(o, "source", source_text(file));
+	put_u64(o, "block", file->block);
+	put_u64(o, "held", file->held);
+	/* Not all that reads JSON has 64 bits for a number. */
+	snprintf(flags, sizeof(flags), "%#llx",
+		 (unsigned long long)file_stat(file, GMEM_STAT_FLAGS));
+	put_text(o, "flags", flags);
+	for (i = 0; i < ARRAY_SIZE(json_keys); i++)
+		put_u64(o, json_keys[i].key, file_stat(file, json_keys[i].stat));
+	return o;
+}

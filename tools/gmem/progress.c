@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Nobody waits without a word. */
+#include <time.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+void progress_start(struct progress *p, const char *what)
+{
+	p->what = what;
+	p->start = now();
+	p->last = p->start;
+	p->shown = false;
+}
+
+void progress_show(struct progress *p, uint64_t done, uint64_t size)
+{
+	char a[SIZE_TEXT], b[SIZE_TEXT];
+	double t = now();
+
+	if (t - p->last < (isatty(2) && p->shown ? 0.5 : 2))
+		return;
+	p->last = t;
+	p->shown = true;
+	fprintf(stderr, "%s%s: %s of %s, %.0f s%s", isatty(2) ? "\r" : "", p->what,
+		size_text(a, done), size_text(b, size), t - p->start, isatty(2) ? "\033[K" : "\n");
+}
+
+void progress_end(struct progress *p)
+{
+	if (p->shown && isatty(2))
+		fputc('\n', stderr);
+}

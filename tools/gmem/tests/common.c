@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/kvm.h>
+
+#include "common.h"
+#include "schema.h"
+
+#define NOBODY	65534
+
+char out[1 << 20];
+char err[1 << 16];
+int vm_fd = -1;
+
+static int kvm_fd;
+
+static void slurp(const char *path, char *buf, size_t size)
+{
+	FILE *in = fopen(path, "r");
+	size_t n;
+
+	assert_non_null(in);
+	n = fread(buf, 1, size - 1, in);
+	buf[n] = 0;
+	fclose(in);
+}
+
+static void become(const char *arguments, bool nobody)
+{
+	char command[1024];
+	int fd;
+
+	snprintf(command, sizeof(command), "exec gmem %s", arguments);
+	fd = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	dup2(fd, 1);
+	fd = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	dup2(fd, 2);
+	if (nobody && (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY)))
+		_exit(99);
+	execl("/bin/sh", "sh", "-c", command, NULL);
+	_exit(98);
+}
+
+static int execute(const char *arguments, bool nobody)
+{
+	pid_t pid;
+	int status;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		become(arguments, nobody);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	slurp("out", out, sizeof(out));
+	slurp("err", err, sizeof(err));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+int gmem(const char *fmt, ...)
+{
+	char arguments[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(arguments, sizeof(arguments), fmt, ap);
+	va_end(ap);
+	return execute(arguments, false);
+}
+
+int gmem_as_nobody(const char *fmt, ...)
+{
+	char arguments[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(arguments, sizeof(arguments), fmt, ap);
+	va_end(ap);
+	return execute(arguments, true);
+}
+
+struct json_object *parse_valid(const char *line)
+{
+	struct json_object *schema = json_object_from_file(SCHEMA_FILE);
+	struct json_object *value = json_tokener_parse(line);
+
+	assert_non_null(schema);
+	assert_non_null(value);
+	assert_true(schema_valid(schema, value));
+	json_object_put(schema);
+	return value;
+}
+
+struct json_object *gmem_json(int status, const char *fmt, ...)
+{
+	char arguments[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(arguments, sizeof(arguments) - 8, fmt, ap);
+	va_end(ap);
+	strcat(arguments, " --json");
+	assert_int_equal(execute(arguments, false), status);
+	return parse_valid(out);
+}
+
+struct json_object *member(struct json_object *o, const char *key)
+{
+	struct json_object *value;
+
+	assert_true(json_object_object_get_ex(o, key, &value));
+	return value;
+}
+
+uint64_t number(struct json_object *o, const char *key)
+{
+	return json_object_get_uint64(member(o, key));
+}
+
+const char *text(struct json_object *o, const char *key)
+{
+	return json_object_get_string(member(o, key));
+}
+
+uint64_t kernel_says(const struct gmem *g, const char *key)
+{
+	char path[64], line[128];
+	size_t len = strlen(key);
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", gmem_fd(g));
+	in = fopen(path, "r");
+	assert_non_null(in);
+	while (fgets(line, sizeof(line), in)) {
+		if (strncmp(line, key, len) || line[len] != ':')
+			continue;
+		fclose(in);
+		return strtoull(line + len + 1, NULL, 0);
+	}
+	fail_msg("no %s", key);
+	return 0;
+}
+
+uint64_t held(const struct gmem *g)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(gmem_fd(g), &st), 0);
+	return st.st_blocks * 512ULL;
+}
+
+const char *name_of(const struct gmem *g)
+{
+	static char name[4][32];
+	static unsigned int i;
+
+	i = (i + 1) % 4;
+	snprintf(name[i], sizeof(name[i]), "%d/%d", getpid(), gmem_fd(g));
+	return name[i];
+}
+
+static const char * const snapshot_files[] = {
+	"/sys/kernel/mm/gmem/blocks_4k", "/sys/kernel/mm/gmem/blocks_2m",
+	"/sys/kernel/mm/gmem/blocks_1g", "/sys/kernel/mm/gmem/live_pages",
+	"/sys/kernel/mm/gmem/vmemmap_pages", "/sys/kernel/mm/gmem/orphan_blocks",
+	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
+	"/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
+	"/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages",
+	"/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages",
+	"/sys/kernel/mm/hugepages/hugepages-1048576kB/resv_hugepages",
+};
+
+static long before[ARRAY_SIZE(snapshot_files)];
+
+static long read_long(const char *path)
+{
+	FILE *in = fopen(path, "r");
+	long value = -1;
+
+	if (!in)
+		return -1;
+	if (fscanf(in, "%ld", &value) != 1)
+		value = -1;
+	fclose(in);
+	return value;
+}
+
+int kvm_open(void)
+{
+	char dir[] = "/tmp/gmem.XXXXXX";
+
+	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	return kvm_fd < 0 || !mkdtemp(dir) || chmod(dir, 0755) || chdir(dir);
+}
+
+int setup(void **state)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(before); i++)
+		before[i] = read_long(snapshot_files[i]);
+	vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
+	return vm_fd < 0;
+}
+
+/* What a test that failed has left would fail the next ones. */
+static void close_files(void)
+{
+	char path[64], name[64];
+	ssize_t n;
+	int fd;
+
+	for (fd = 3; fd < 2048; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, name, sizeof(name) - 1);
+		name[n < 0 ? 0 : n] = 0;
+		if (strstr(name, "[kvm-gmem]")) {
+			print_message("# left open: %d\n", fd);
+			close(fd);
+		}
+	}
+}
+
+int teardown(void **state)
+{
+	unsigned int i;
+
+	close_files();
+	close(vm_fd);
+	for (i = 0; i < ARRAY_SIZE(before); i++)
+		assert_int_equal(read_long(snapshot_files[i]), before[i]);
+	return 0;
+}
+
+struct gmem *create(uint64_t size, uint64_t block, enum gmem_source source, unsigned int flags)
+{
+	const struct gmem_spec spec = { block, source, flags };
+	struct gmem *g = NULL;
+
+	assert_int_equal(gmem_create(vm_fd, size, &spec, 1, NULL, &g), 0);
+	return g;
+}
+
+struct gmem *create_mixed(void)
+{
+	struct gmem *g = create(64 * MIB, 2 * MIB, GMEM_BUDDY, GMEM_MAPPABLE);
+
+	assert_int_equal(gmem_populate(g, 0, 32 * MIB, NULL, NULL, NULL), 0);
+	assert_int_equal(gmem_convert(g, 4 * MIB, 2 * MIB, false, NULL, NULL), 0);
+	assert_int_equal(gmem_convert(g, 8 * MIB + PAGE, PAGE, false, NULL, NULL), 0);
+	assert_int_equal(gmem_convert(g, 40 * MIB, PAGE, false, NULL, NULL), 0);
+	return g;
+}

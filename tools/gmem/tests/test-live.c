@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Verbs that go on: top in a terminal, and trace. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common.h"
+
+#define ROWS	24
+#define COLUMNS	110
+
+/* As much of a VT100 as curses needs. */
+struct screen {
+	char cell[ROWS][COLUMNS + 1];
+	int row, column;
+	int number[2], numbers;	/* of a sequence that has begun, -1 for none */
+	char escape;		/* what has begun: 0, ESC, '[' or '(' */
+};
+
+static int argument(const struct screen *s, int i, int otherwise)
+{
+	return i < s->numbers && s->number[i] ? s->number[i] : otherwise;
+}
+
+static void clear(struct screen *s, int row, int from, int to)
+{
+	memset(&s->cell[row][from], ' ', to - from);
+}
+
+static void clear_screen(struct screen *s)
+{
+	int row;
+
+	for (row = 0; row < ROWS; row++)
+		clear(s, row, 0, COLUMNS);
+	s->row = 0;
+	s->column = 0;
+}
+
+static void control(struct screen *s, char c)
+{
+	switch (c) {
+	case 'H':
+		s->row = argument(s, 0, 1) - 1;
+		s->column = argument(s, 1, 1) - 1;
+		break;
+	case 'J':
+		clear_screen(s);
+		break;
+	case 'K':
+		if (argument(s, 0, 0) == 1)
+			clear(s, s->row, 0, s->column + 1);
+		else
+			clear(s, s->row, s->column, COLUMNS);
+		break;
+	case 'A':
+		s->row -= argument(s, 0, 1);
+		break;
+	case 'B':
+		s->row += argument(s, 0, 1);
+		break;
+	case 'C':
+		s->column += argument(s, 0, 1);
+		break;
+	case 'D':
+		s->column -= argument(s, 0, 1);
+		break;
+	}
+}
+
+static void sequence(struct screen *s, char c)
+{
+	if (s->escape == 0x1b && (c == '[' || c == '(' || c == ')')) {
+		s->escape = c;
+		s->numbers = 0;
+		memset(s->number, 0, sizeof(s->number));
+	} else if (s->escape == '[' && c >= '0' && c <= '9') {
+		if (!s->numbers)
+			s->numbers = 1;
+		if (s->numbers <= 2)
+			s->number[s->numbers - 1] = s->number[s->numbers - 1] * 10 + c - '0';
+	} else if (s->escape == '[' && c == ';') {
+		s->numbers = s->numbers ? s->numbers + 1 : 2;
+	} else if (s->escape != '[' || c != '?') {
+		if (s->escape == '[')
+			control(s, c);
+		s->escape = 0;
+	}
+}
+
+static void put(struct screen *s, char c)
+{
+	if (s->escape)
+		sequence(s, c);
+	else if (c == 0x1b)
+		s->escape = c;
+	else if (c == '\r')
+		s->column = 0;
+	else if (c == '\n')
+		s->row++;
+	else if (c == '\b')
+		s->column--;
+	else if (c >= ' ' && s->row < ROWS && s->column < COLUMNS)
+		s->cell[s->row][s->column++] = c;
+}
+
+static bool shows(const struct screen *s, const char *what)
+{
+	int row;
+
+	for (row = 0; row < ROWS; row++) {
+		if (strstr(s->cell[row], what))
+			return true;
+	}
+	return false;
+}
+
+/* Read until the screen shows it, or there is nothing more to read. */
+static void read_until(struct screen *s, int fd, const char *what)
+{
+	char c;
+
+	while (!shows(s, what) && read(fd, &c, 1) == 1)
+		put(s, c);
+	assert_true(shows(s, what));
+}
+
+static void screens(void **state)
+{
+	struct winsize size = { .ws_row = ROWS, .ws_col = COLUMNS };
+	struct gmem *g = create_mixed();
+	struct screen s = { };
+	char want[64];
+	int fd, status, row;
+	pid_t pid;
+
+	clear_screen(&s);
+	fflush(stdout);
+	pid = forkpty(&fd, NULL, NULL, &size);
+	if (!pid) {
+		setenv("TERM", "vt100", 1);
+		execlp("gmem", "gmem", "top", NULL);
+		_exit(98);
+	}
+	/* Before the second screen there are no rates, afterwards they are of something. */
+	read_until(&s, fd, "q quits");
+	snprintf(want, sizeof(want), "%s  gmem-tool-live ", name_of(g));
+	assert_true(shows(&s, want));
+	assert_memory_equal(s.cell[0], "1 files of 64M, 32M held: 29.9M private, 2.0M shared ", 53);
+	assert_memory_equal(s.cell[2], "FILE ", 5);
+	assert_true(shows(&s, "       -         -        -        -"));
+	read_until(&s, fd, "       0         0        0        0");
+	for (row = 0; row < 5; row++)
+		printf("# |%s|\n", s.cell[row]);
+	assert_int_equal(write(fd, "q", 1), 1);
+	while (read(fd, want, sizeof(want)) > 0)
+		;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(fd);
+	gmem_close(g);
+}
+
+struct tracer {
+	pid_t pid;
+	FILE *out;
+};
+
+/* Returns when it follows. */
+static struct tracer trace_start(const char *arguments)
+{
+	char command[128], line[64];
+	int text[2], notes[2];
+	struct tracer t;
+	FILE *in;
+
+	snprintf(command, sizeof(command), "exec gmem trace %s", arguments);
+	assert_int_equal(pipe2(text, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(notes, O_CLOEXEC), 0);
+	fflush(stdout);
+	t.pid = fork();
+	if (!t.pid) {
+		dup2(text[1], 1);
+		dup2(notes[1], 2);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(98);
+	}
+	close(text[1]);
+	close(notes[1]);
+	in = fdopen(notes[0], "r");
+	assert_non_null(fgets(line, sizeof(line), in));
+	assert_string_equal(line, "gmem trace: following\n");
+	fclose(in);
+	t.out = fdopen(text[0], "r");
+	return t;
+}
+
+/* Its instance is gone, and so is what it had enabled. */
+static void trace_end(struct tracer *t)
+{
+	struct dirent *d;
+	int status;
+	DIR *dir;
+
+	assert_int_equal(kill(t->pid, SIGINT), 0);
+	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
+	assert_int_equal(status, 0);
+	fclose(t->out);
+	dir = opendir("/sys/kernel/tracing/instances");
+	while ((d = readdir(dir)))
+		assert_int_equal(d->d_name[0], '.');
+	closedir(dir);
+}
+
+/* Of one file: nothing of the other comes between. */
+static void of_one_file(void **state)
+{
+	static const char * const events[] = {
+		"gmem_convert_begin", "gmem_invalidate_begin", "gmem_invalidate_end",
+		"gmem_convert_end",
+	};
+	struct gmem *g = create_mixed(), *other = create_mixed();
+	char want[64], line[512];
+	struct json_object *o, *e;
+	struct tracer t;
+	unsigned int i;
+
+	snprintf(want, sizeof(want), "%s --json", name_of(g));
+	t = trace_start(want);
+	assert_int_equal(gmem_convert(other, 0, PAGE, false, NULL, NULL), 0);
+	assert_int_equal(gmem_convert(g, 2 * PAGE, PAGE, false, NULL, NULL), 0);
+	snprintf(want, sizeof(want), "ino=%llu start=2 end=3 ",
+		 (unsigned long long)kernel_says(g, "ino"));
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		assert_non_null(fgets(line, sizeof(line), t.out));
+		o = parse_valid(line);
+		e = member(o, "event");
+		assert_string_equal(text(e, "name"), events[i]);
+		assert_memory_equal(text(e, "text"), want, strlen(want));
+		json_object_put(o);
+	}
+	trace_end(&t);
+	gmem_close(other);
+	gmem_close(g);
+}
+
+static void of_one_event(void **state)
+{
+	struct gmem *g = create_mixed();
+	struct tracer t = trace_start("--event gmem_convert_begin");
+	char line[512];
+
+	assert_int_equal(gmem_convert(g, 0, PAGE, false, NULL, NULL), 0);
+	assert_int_equal(gmem_convert(g, 0, PAGE, true, NULL, NULL), 0);
+	assert_non_null(fgets(line, sizeof(line), t.out));
+	assert_non_null(strstr(line, ": gmem_convert_begin: "));
+	assert_non_null(strstr(line, "start=0 end=1 private=0\n"));
+	assert_non_null(fgets(line, sizeof(line), t.out));
+	assert_non_null(strstr(line, ": gmem_convert_begin: "));
+	assert_non_null(strstr(line, "start=0 end=1 private=1\n"));
+	trace_end(&t);
+	assert_int_equal(gmem("trace --event nothing"), 2);
+	assert_int_equal(gmem_as_nobody("trace"), 1);
+	gmem_close(g);
+}
+
+static void event_names(void **state)
+{
+	struct json_object *o = gmem_json(0, "trace --list");
+
+	assert_true(json_object_array_length(member(o, "events")) >= 10);
+	json_object_put(o);
+	assert_int_equal(gmem("trace --list"), 0);
+	assert_non_null(strstr(out, "gmem_convert_end\n"));
+}
+
+#define TEST(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(screens), TEST(of_one_file), TEST(of_one_event), TEST(event_names),
+	};
+
+	if (kvm_open())
+		return 1;
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("live", tests, NULL, NULL);
+}

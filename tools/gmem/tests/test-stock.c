@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* gmem(1) on a kernel without gmem: every verb says what is missing. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common.h"
+
+static void every_verb(void **state)
+{
+	static const char * const verbs[] = {
+		"list", "stat 1/3", "top --batch --count 1", "map 1/3", "convert 1/3 --private",
+		"punch 1/3", "populate 1/3", "check", "run --kernel x", "trace",
+	};
+	struct json_object *o;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(verbs); i++) {
+		assert_int_equal(gmem("%s", verbs[i]), 4);
+		assert_string_equal(out, "");
+		assert_non_null(strstr(err, "has no gmem (/sys/kernel/mm/gmem is missing): boot "));
+		if (strstr(verbs[i], "run"))
+			continue;
+		o = gmem_json(4, "%s", verbs[i]);
+		assert_int_equal(number(member(o, "error"), "status"), 4);
+		json_object_put(o);
+	}
+}
+
+static void of_the_kernel(void **state)
+{
+	struct json_object *o = gmem_json(4, "info"), *vm;
+
+	assert_false(json_object_get_boolean(member(o, "gmem")));
+	vm = json_object_array_get_idx(member(o, "vm_types"), 1);
+	assert_true(json_object_get_boolean(member(vm, "guest_memfd")));
+	assert_true(json_object_get_boolean(member(vm, "vm_attributes")));
+	assert_false(json_object_get_boolean(member(vm, "in_place")));
+	json_object_put(o);
+	assert_int_equal(gmem("info"), 4);
+	assert_non_null(strstr(out, ", without gmem\n"));
+	assert_non_null(strstr(err, "has no gmem"));
+}
+
+static void pools(void **state)
+{
+	json_object_put(gmem_json(0, "pool --page 2M --add 2"));
+	assert_non_null(strstr(err, "has no gmem"));
+	assert_int_equal(gmem("pool --page 2M --remove 2"), 0);
+}
+
+static void no_kvm(void **state)
+{
+	assert_int_equal(rename("/dev/kvm", "/dev/kvm-away"), 0);
+	assert_int_equal(gmem("info"), 4);
+	assert_non_null(strstr(err, "load kvm_amd or kvm_intel"));
+	assert_int_equal(rename("/dev/kvm-away", "/dev/kvm"), 0);
+}
+
+#define TEST(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(every_verb), TEST(of_the_kernel), TEST(pools), TEST(no_kvm),
+	};
+
+	if (kvm_open())
+		return 1;
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("without gmem", tests, NULL, NULL);
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the kernel says about a file in one place against what it says in another:
+ * counters against runs, runs against blocks, blocks against what is held.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+/* How often to read again because the file changed meanwhile. */
+#define READINGS	100
+
+struct check {
+	struct json_object *results;
+	unsigned int failed;
+	unsigned int done;
+	unsigned int busy;
+};
+
+/* Blocks of all files by inode and order, from debugfs. */
+struct blocks {
+	uint64_t *ino;
+	unsigned int *order;
+	uint64_t *live;
+	size_t nr;
+};
+
+static void result(struct check *c, const struct file *f, const char *what, uint64_t is,
+		   uint64_t should)
+{
+	const char *name = f ? file_name(f) : "machine";
+	struct json_object *o;
+	bool good = is == should;
+
+	c->done++;
+	c->failed += !good;
+	if (json_wanted) {
+		o = json_object_new_object();
+		put_text(o, "file", name);
+		put_text(o, "check", what);
+		put_bool(o, "passed", good);
+		put_u64(o, "value", is);
+		put_u64(o, "expected", should);
+		json_object_array_add(c->results, o);
+	} else if (!good) {
+		printf("%s: %s: %llu, expected %llu\n", name, what, (unsigned long long)is,
+		       (unsigned long long)should);
+	}
+}
+
+static uint64_t in_blocks(const struct file *f)
+{
+	return file_stat(f, GMEM_STAT_BLOCKS_4K) * PAGE +
+	       file_stat(f, GMEM_STAT_BLOCKS_2M) * 2 * MIB +
+	       file_stat(f, GMEM_STAT_BLOCKS_1G) * GIB;
+}
+
+/* These hold in each single reading. */
+static void check_reading(struct check *c, const struct file *f)
+{
+	uint64_t held = file_stat(f, GMEM_STAT_ALLOCATED);
+
+	result(c, f, "private and shared are what is held",
+	       file_stat(f, GMEM_STAT_PRIVATE) + file_stat(f, GMEM_STAT_SHARED), held);
+	result(c, f, "blocks are what is held", in_blocks(f), held);
+	if (!strcmp(source_text(f), "hugetlb"))
+		result(c, f, "held and reserved are the size",
+		       held + file_stat(f, GMEM_STAT_RESERVED), file_stat(f, GMEM_STAT_SIZE));
+}
+
+static bool same(const struct file *a, const struct file *b)
+{
+	return a->held == b->held && !memcmp(&a->stats, &b->stats, sizeof(a->stats));
+}
+
+/* All runs, with the numbers the same before and after. -EAGAIN if it does not rest. */
+static int read_at_rest(struct target *t, struct gmem_run **runs, size_t *nr)
+{
+	struct file before;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < READINGS; i++) {
+		err = file_read(&t->file);
+		before = t->file;
+		if (!err)
+			err = target_runs(t, runs, nr);
+		if (err)
+			return err;
+		err = file_read(&t->file);
+		if (!err && same(&before, &t->file))
+			return 0;
+		free(*runs);
+		if (err)
+			return err;
+	}
+	return -EAGAIN;
+}
+
+static void check_runs(struct check *c, const struct file *f, const struct gmem_run *runs,
+		       size_t nr)
+{
+	uint64_t private = 0, shared = 0, block[3] = { }, alike = 0;
+	const struct gmem_run *r;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		r = &runs[i];
+		alike += i && r[-1].is_private == r->is_private && r[-1].block == r->block;
+		if (!r->populated)
+			continue;
+		*(r->is_private ? &private : &shared) += r->size;
+		block[r->block == GIB ? 2 : r->block == 2 * MIB ? 1 : 0] += r->size;
+	}
+	result(c, f, "runs that are private and present", private,
+	       file_stat(f, GMEM_STAT_PRIVATE));
+	result(c, f, "runs that are shared and present", shared, file_stat(f, GMEM_STAT_SHARED));
+	result(c, f, "runs in 4K", block[0], file_stat(f, GMEM_STAT_BLOCKS_4K) * PAGE);
+	result(c, f, "runs in 2M", block[1], file_stat(f, GMEM_STAT_BLOCKS_2M) * 2 * MIB);
+	result(c, f, "runs in 1G", block[2], file_stat(f, GMEM_STAT_BLOCKS_1G) * GIB);
+	result(c, f, "runs that go on in the next", alike, 0);
+	result(c, f, "st_blocks", f->held, file_stat(f, GMEM_STAT_ALLOCATED));
+}
+
+static void check_blocks(struct check *c, const struct file *f, const struct blocks *b)
+{
+	uint64_t count[3] = { }, live = 0;
+	size_t i;
+
+	if (!b->nr)
+		return;
+	for (i = 0; i < b->nr; i++) {
+		if (b->ino[i] != file_stat(f, GMEM_STAT_INO))
+			continue;
+		count[b->order[i] / 9]++;
+		live += b->live[i] * PAGE;
+	}
+	result(c, f, "single pages in debugfs", count[0], file_stat(f, GMEM_STAT_BLOCKS_4K));
+	result(c, f, "2M blocks in debugfs", count[1], file_stat(f, GMEM_STAT_BLOCKS_2M));
+	result(c, f, "1G blocks in debugfs", count[2], file_stat(f, GMEM_STAT_BLOCKS_1G));
+	result(c, f, "live pages in debugfs", live, file_stat(f, GMEM_STAT_LIVE));
+}
+
+/* The list of blocks, if the user may read it; it is no ABI, so what is odd ends it. */
+static void read_blocks(struct blocks *b)
+{
+	FILE *in = fopen("/sys/kernel/debug/gmem/blocks", "re");
+	unsigned long long ino, live;
+	unsigned int order;
+	size_t room = 0;
+
+	memset(b, 0, sizeof(*b));
+	if (!in)
+		return;
+	while (fscanf(in, "%llu %*u %u %*u %*s %llu %*u", &ino, &order, &live) == 3 &&
+	       order / 9 < 3) {
+		if (b->nr == room) {
+			room = room ? 2 * room : 1024;
+			b->ino = reallocarray(b->ino, room, sizeof(*b->ino));
+			b->order = reallocarray(b->order, room, sizeof(*b->order));
+			b->live = reallocarray(b->live, room, sizeof(*b->live));
+			if (!b->ino || !b->order || !b->live)
+				abort();
+		}
+		b->ino[b->nr] = ino;
+		b->order[b->nr] = order;
+		b->live[b->nr++] = live;
+	}
+	fclose(in);
+}
+
+static void free_blocks(struct blocks *b)
+{
+	free(b->ino);
+	free(b->order);
+	free(b->live);
+}
+
+/* Blocks of this file are compared only if the numbers are the same around the list. */
+static void check_list(struct check *c, const struct file *f)
+{
+	struct file before = *f, after = *f;
+	struct blocks blocks;
+
+	if (file_read(&before))
+		return;
+	read_blocks(&blocks);
+	if (!file_read(&after) && same(&before, &after))
+		check_blocks(c, &after, &blocks);
+	free_blocks(&blocks);
+}
+
+static int check_file(struct check *c, const struct file *f)
+{
+	struct gmem_run *runs;
+	struct target t;
+	size_t nr;
+	int err;
+
+	check_reading(c, f);
+	check_list(c, f);
+	if (target_take(file_name(f), &t))
+		return FAILED;
+	err = read_at_rest(&t, &runs, &nr);
+	if (!err) {
+		check_runs(c, &t.file, runs, nr);
+		free(runs);
+	} else if (err == -EAGAIN) {
+		c->busy++;
+	}
+	target_put(&t);
+	/* A file that does not track has no runs to read. */
+	if (err && err != -EAGAIN && err != -ENOTTY)
+		return target_no_runs(&t, err);
+	return DONE;
+}
+
+static int check_machine(struct check *c, int status)
+{
+	struct files files;
+	uint64_t blocks[3] = { }, is;
+	size_t i;
+	int err = files_scan(&files);
+
+	if (err)
+		return no_proc(err);
+	for (i = 0; i < files.nr; i++) {
+		if (check_file(c, &files.file[i]))
+			status = FAILED;
+		blocks[0] += file_stat(&files.file[i], GMEM_STAT_BLOCKS_4K);
+		blocks[1] += file_stat(&files.file[i], GMEM_STAT_BLOCKS_2M);
+		blocks[2] += file_stat(&files.file[i], GMEM_STAT_BLOCKS_1G);
+	}
+	/* Only if all files are seen and nothing is on its way do these add up. */
+	if (!c->busy && !files.denied && read_number("/sys/kernel/mm/gmem/files", &is) &&
+	    is == files.nr) {
+		if (read_number("/sys/kernel/mm/gmem/blocks_4k", &is))
+			result(c, NULL, "single pages of all files", blocks[0], is);
+		if (read_number("/sys/kernel/mm/gmem/blocks_2m", &is))
+			result(c, NULL, "2M blocks of all files", blocks[1], is);
+		if (read_number("/sys/kernel/mm/gmem/blocks_1g", &is))
+			result(c, NULL, "1G blocks of all files", blocks[2], is);
+	}
+	if (files.denied) {
+		note("the files of %zu processes may not be seen: become root", files.denied);
+		status = FAILED;
+	}
+	files_free(&files);
+	return status;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	const char **target = state->input;
+
+	if (key != ARGP_KEY_ARG)
+		return ARGP_ERR_UNKNOWN;
+	if (*target)
+		argp_error(state, "one file at a time, or none for all");
+	*target = arg;
+	return 0;
+}
+
+static const char doc[] =
+	"Compare what the kernel says about a file, or about all, in one place with\n"
+	"what it says in others.\n"
+	"\vA file that does not rest for long enough is counted as busy, and is not an error.";
+
+int verb_check(int argc, char **argv)
+{
+	static const struct argp argp = { NULL, parse, "[" TARGET_DOC "]", doc, common_options };
+	struct check c = { .results = json_object_new_array() };
+	const char *name = NULL;
+	struct json_object *report;
+	struct target t;
+	int status;
+
+	parse_options(&argp, argc, argv, &name);
+	if (!have_gmem())
+		return no_gmem();
+	if (name) {
+		status = target_find(name, &t);
+		if (!status)
+			status = check_file(&c, &t.file);
+	} else {
+		status = check_machine(&c, DONE);
+	}
+	if (status && !c.done)
+		return status;
+	if (json_wanted) {
+		report = report_new();
+		put_u64(report, "checks", c.done);
+		put_u64(report, "failed", c.failed);
+		put_u64(report, "busy", c.busy);
+		json_object_object_add(report, "results", c.results);
+		report_print(report);
+	} else {
+		printf("%u checks, %u failed, %u files busy\n", c.done, c.failed, c.busy);
+	}
+	return c.failed ? FAILED : status;
+}

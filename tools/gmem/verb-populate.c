@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "tool.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int sig)
+{
+	interrupted = 1;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	if (key != ARGP_KEY_INIT)
+		return ARGP_ERR_UNKNOWN;
+	state->child_inputs[0] = state->input;
+	return 0;
+}
+
+static int show(uint64_t done, uint64_t size, void *arg)
+{
+	progress_show(arg, done, size);
+	return interrupted;
+}
+
+static const char doc[] =
+	"Have memory of a file present, zeroed, so that no fault of the guest needs any.\n"
+	"\vThe memory is charged as if the owner of the file had asked for it.";
+
+int verb_populate(int argc, char **argv)
+{
+	static const struct argp argp = { NULL, parse, TARGET_DOC, doc, range_options };
+	char done_text[SIZE_TEXT], size[SIZE_TEXT];
+	struct sigaction sa = { .sa_handler = interrupt };
+	struct progress progress;
+	struct range r = { };
+	struct target t;
+	int status, err;
+	uint64_t done;
+
+	parse_options(&argp, argc, argv, &r);
+	status = range_take(&r, &t);
+	if (status)
+		return status;
+	sigaction(SIGINT, &sa, NULL);
+	progress_start(&progress, "populate");
+	err = gmem_populate(t.g, r.offset, r.size, show, &progress, &done);
+	progress_end(&progress);
+	if (err == -ENOMEM)
+		status = fail(FAILED, "free some, or see gmem pool", "no memory after %s of %s",
+			      size_text(done_text, done), size_text(size, r.size));
+	else if (err)
+		status = fail(FAILED, NULL, "stopped after %s of %s: %s",
+			      size_text(done_text, done), size_text(size, r.size), strerror(-err));
+	else
+		range_report(&r, &t, "is present");
+	target_put(&t);
+	return status;
+}

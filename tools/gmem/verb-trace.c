@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+#define TRACING	"/sys/kernel/tracing"
+
+struct request {
+	const char *target;
+	const char *event;
+	unsigned long seconds;
+	bool list;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int sig)
+{
+	stopped = 1;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct request *r = state->input;
+
+	switch (key) {
+	case 'e':
+		if (strchr(arg, '/') || *arg == '.')
+			argp_error(state, "--event %s is no name of an event: see --list", arg);
+		r->event = arg;
+		return 0;
+	case 's':
+		if (!parse_unsigned(arg, 1UL << 20, &r->seconds))
+			argp_error(state, "--seconds %s is no number", arg);
+		return 0;
+	case 'l':
+		r->list = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (r->target)
+			argp_error(state, "one file at a time");
+		r->target = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option options[] = {
+	{ "event", 'e', "NAME", 0, "This event only (all)", 0 },
+	{ "seconds", 's', "N", 0, "Stop after so many; 0: what is there (until ^C)", 0 },
+	{ "list", 'l', NULL, 0, "Print the events there are", 0 },
+	{ }
+};
+
+static const char doc[] =
+	"Follow what happens to guest memory, of one file or of all, by the kernel's\n"
+	"tracepoints.\n"
+	"\vA tracing instance of its own is used, so other tracing goes on undisturbed.";
+
+static bool write_text(const char *dir, const char *file, const char *text)
+{
+	char path[256];
+	bool good;
+	FILE *out;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	out = fopen(path, "we");
+	if (!out)
+		return false;
+	good = fputs(text, out) >= 0;
+	return !fclose(out) && good;
+}
+
+/* A line of trace_pipe: "  COMM-PID [CPU] FLAGS TIME: EVENT: TEXT" */
+static void print_json_line(char *line)
+{
+	struct json_object *report, *o;
+	char *bracket = strstr(line, " ["), *time, *event, *text;
+
+	time = bracket ? strchr(bracket + 2, ' ') : NULL;
+	time = time ? strchr(time + 1, ' ') : NULL;
+	event = time ? strstr(time, ": ") : NULL;
+	text = event ? strstr(event + 2, ": ") : NULL;
+	if (!text)
+		return;
+	*event = 0;
+	*text = 0;
+	time += strspn(time, " ");
+	report = report_new();
+	o = json_object_new_object();
+	json_object_object_add(o, "seconds", json_object_new_double_s(atof(time), time));
+	put_text(o, "name", event + 2);
+	put_text(o, "text", text + 2);
+	json_object_object_add(report, "event", o);
+	report_print(report);
+}
+
+static void print_line(char *line)
+{
+	if (json_wanted)
+		print_json_line(line);
+	else
+		printf("%s\n", line);
+}
+
+/* Whole lines; the rest stays for the next time. */
+static size_t print_lines(char *buf, size_t len)
+{
+	char *start = buf, *eol;
+
+	while ((eol = memchr(start, '\n', buf + len - start))) {
+		*eol = 0;
+		print_line(start);
+		start = eol + 1;
+	}
+	fflush(stdout);
+	memmove(buf, start, buf + len - start);
+	return buf + len - start;
+}
+
+static void follow(int fd, const struct request *r)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	double end = r->seconds == ~0UL ? 0 : now() + r->seconds;
+	static char buf[65536];
+	size_t len = 0;
+	ssize_t n;
+
+	while (!stopped) {
+		n = read(fd, buf + len, sizeof(buf) - len);
+		if (n > 0) {
+			len = print_lines(buf, len + n);
+			continue;
+		}
+		if (end && now() >= end)
+			break;
+		poll(&p, 1, 100);
+	}
+}
+
+static int trace_in(const char *dir, const struct request *r, const struct target *t)
+{
+	char path[256], text[64];
+	int fd;
+
+	snprintf(text, sizeof(text), "ino == %llu",
+		 (unsigned long long)file_stat(&t->file, GMEM_STAT_INO));
+	if (r->target && !write_text(dir, "events/gmem/filter", text))
+		return fail(FAILED, NULL, "cannot filter by file: %s", strerror(errno));
+	snprintf(path, sizeof(path), "events/gmem/%s%senable", r->event ? r->event : "",
+		 r->event ? "/" : "");
+	if (!write_text(dir, path, "1"))
+		return fail(errno == ENOENT ? USAGE : FAILED, "see --list", "cannot enable %s: %s",
+			    r->event ? r->event : "the events", strerror(errno));
+	snprintf(path, sizeof(path), "%s/trace_pipe", dir);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return fail(FAILED, NULL, "cannot read the trace: %s", strerror(errno));
+	note("following");
+	follow(fd, r);
+	close(fd);
+	return DONE;
+}
+
+static int no_tracing(void)
+{
+	if (errno == EACCES)
+		return fail(FAILED, "become root", "may not read " TRACING);
+	return fail(UNSUPPORTED, "mount tracefs there; it needs CONFIG_FTRACE",
+		    "cannot read " TRACING ": %s", strerror(errno));
+}
+
+static int list(void)
+{
+	struct json_object *report = report_new(), *events = json_object_new_array();
+	char name[256];
+	FILE *in = fopen(TRACING "/available_events", "re");
+
+	if (!in)
+		return fail(FAILED, "become root", "cannot read " TRACING ": %s", strerror(errno));
+	while (fgets(name, sizeof(name), in)) {
+		if (strncmp(name, "gmem:", 5))
+			continue;
+		name[strcspn(name, "\n")] = 0;
+		if (!json_wanted)
+			printf("%s\n", name + 5);
+		json_object_array_add(events, json_object_new_string(name + 5));
+	}
+	fclose(in);
+	json_object_object_add(report, "events", events);
+	if (json_wanted)
+		report_print(report);
+	else
+		json_object_put(report);
+	return DONE;
+}
+
+int verb_trace(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "[" TARGET_DOC "]", doc, common_options };
+	struct request r = { .seconds = ~0UL };
+	struct sigaction sa = { .sa_handler = stop };
+	struct target t = { };
+	char dir[64];
+	int status;
+
+	parse_options(&argp, argc, argv, &r);
+	if (!have_gmem())
+		return no_gmem();
+	if (access(TRACING "/available_events", R_OK))
+		return no_tracing();
+	if (access(TRACING "/events/gmem", F_OK))
+		return fail(UNSUPPORTED, "it needs CONFIG_EVENT_TRACING",
+			    "the kernel has no tracepoints of gmem");
+	if (r.list)
+		return list();
+	status = r.target ? target_find(r.target, &t) : DONE;
+	if (status)
+		return status;
+	snprintf(dir, sizeof(dir), TRACING "/instances/gmem-%d", getpid());
+	if (mkdir(dir, 0700))
+		return fail(FAILED, NULL, "cannot create %s: %s", dir, strerror(errno));
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	status = trace_in(dir, &r, &t);
+	write_text(dir, "events/gmem/enable", "0");
+	rmdir(dir);
+	return status;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What /proc says about a file. */
+#include <stdio.h>
+#include <string.h>
+
+#include "private.h"
+
+/* A page of it is several times what there is today. */
+#define FDINFO_SIZE	4096
+
+static const char * const keys[GMEM_STAT_NR] = {
+	[GMEM_STAT_SIZE] = "gmem-size",
+	[GMEM_STAT_FLAGS] = "gmem-flags",
+	[GMEM_STAT_ALLOCATED] = "gmem-allocated",
+	[GMEM_STAT_PRIVATE] = "gmem-private",
+	[GMEM_STAT_SHARED] = "gmem-shared",
+	[GMEM_STAT_LIVE] = "gmem-live",
+	[GMEM_STAT_BLOCKS_4K] = "gmem-blocks-4k",
+	[GMEM_STAT_BLOCKS_2M] = "gmem-blocks-2m",
+	[GMEM_STAT_BLOCKS_1G] = "gmem-blocks-1g",
+	[GMEM_STAT_RESERVED] = "gmem-reserved",
+	[GMEM_STAT_CONVERSIONS] = "gmem-conversions",
+	[GMEM_STAT_EAGAIN] = "gmem-eagain",
+	[GMEM_STAT_VMEMMAP] = "gmem-vmemmap",
+	[GMEM_STAT_BINDINGS] = "gmem-bindings",
+	[GMEM_STAT_POISONED] = "gmem-poisoned",
+	[GMEM_STAT_INO] = "ino",
+};
+
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return 16;
+}
+
+/* Decimal, or hexadecimal with 0x; all of the text, and no more than 64 bits. */
+static bool parse_number(const char *text, const char *end, uint64_t *value)
+{
+	unsigned int base = 10, d;
+	uint64_t v = 0;
+
+	if (end - text > 2 && text[0] == '0' && text[1] == 'x') {
+		base = 16;
+		text += 2;
+	}
+	if (text == end)
+		return false;
+	for (; text < end; text++) {
+		d = digit(*text);
+		if (d >= base || v > (UINT64_MAX - d) / base)
+			return false;
+		v = v * base + d;
+	}
+	*value = v;
+	return true;
+}
+
+static int find_key(const char *name, size_t len)
+{
+	int i;
+
+	for (i = 0; i < GMEM_STAT_NR; i++) {
+		if (strlen(keys[i]) == len && !memcmp(keys[i], name, len))
+			return i;
+	}
+	return -1;
+}
+
+static int parse_line(const char *line, const char *end, struct gmem_stats *stats)
+{
+	const char *colon = memchr(line, ':', end - line);
+	int key;
+
+	if (!colon)
+		return 0;
+	key = find_key(line, colon - line);
+	if (key < 0)
+		return 0;
+	if (stats->present >> key & 1)
+		return -EBADMSG;
+	do {
+		colon++;
+	} while (colon < end && (*colon == '\t' || *colon == ' '));
+	if (!parse_number(colon, end, &stats->value[key]))
+		return -EBADMSG;
+	stats->present |= 1ULL << key;
+	return 0;
+}
+
+int gmem_parse_fdinfo(const char *text, size_t size, struct gmem_stats *stats)
+{
+	const char *end = text + size, *eol;
+	int ret;
+
+	memset(stats, 0, sizeof(*stats));
+	while (text < end) {
+		eol = memchr(text, '\n', end - text);
+		if (!eol)
+			return -EBADMSG;
+		ret = parse_line(text, eol, stats);
+		if (ret)
+			return ret;
+		text = eol + 1;
+	}
+	return stats->present & ~(1ULL << GMEM_STAT_INO) ? 0 : -EOPNOTSUPP;
+}
+
+int gmem_file_stats(const struct gmem_sys *sys, int fd, struct gmem_stats *stats)
+{
+	char path[64], text[FDINFO_SIZE];
+	int ret;
+
+	memset(stats, 0, sizeof(*stats));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	ret = sys->read(sys->arg, path, text, sizeof(text));
+	if (ret < 0)
+		return ret;
+	if (ret == sizeof(text))
+		return -EBADMSG;
+	return gmem_parse_fdinfo(text, ret, stats);
+}
+
+int gmem_stats(const struct gmem *g, struct gmem_stats *stats)
+{
+	return gmem_file_stats(g->sys, g->fd, stats);
+}
