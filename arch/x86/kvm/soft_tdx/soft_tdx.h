@@ -20,8 +20,8 @@
 /* GPA bit that says shared, of every TD. Guest tables have four levels. */
 #define SOFT_TDX_SHARED_BIT	47
 
-/* Field of TDH.MNG.RD: 6 x 8 bytes of MRTD, valid when the TD is runnable. */
-#define SOFT_TDX_FIELD_MRTD(n)	(0x1110000300000030ULL + (n))
+/* Fields of TDH.MNG.RD, of this module only: 8 of the 48 bytes of MRTD each. */
+#define SOFT_TDX_FIELD_MRTD(n)	(BIT_ULL(63) + (n))
 
 /**
  * enum soft_tdx_action - what is to be done after a TDCALL
@@ -51,6 +51,15 @@ struct soft_tdx_exit {
 	u64 gpa;
 	u64 ext_qual;
 };
+
+#ifdef CONFIG_KVM_SOFT_TDX
+/* For kvm-amd when it is loaded, and when it goes. */
+void soft_tdx_init(void);
+void soft_tdx_exit(void);
+#else
+static inline void soft_tdx_init(void) { }
+static inline void soft_tdx_exit(void) { }
+#endif
 
 /* The module is there from the first get to the last put. May sleep. */
 int soft_tdx_get(void);
