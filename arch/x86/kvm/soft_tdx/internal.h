@@ -136,8 +136,6 @@ static inline void sharex_put_excl(struct sharex *lock)
 	atomic_set_release(&lock->v, 0);
 }
 
-#define SOFT_TDX_MAX_VPS	64
-
 /**
  * struct soft_td - a TD; lives in its TDR page, as the module's does
  * @link: in the module's list of TDs, under its lock

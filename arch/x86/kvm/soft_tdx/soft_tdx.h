@@ -17,6 +17,9 @@
 /* Private key IDs that TDH.MNG.CREATE accepts: 1 .. SOFT_TDX_HKIDS. */
 #define SOFT_TDX_HKIDS		63
 
+/* VPs that a TD can have. */
+#define SOFT_TDX_MAX_VPS	64
+
 /* GPA bit that says shared, of every TD. Guest tables have four levels. */
 #define SOFT_TDX_SHARED_BIT	47
 

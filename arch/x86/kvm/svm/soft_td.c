@@ -58,6 +58,7 @@ static int soft_td_vm_init(struct kvm *kvm)
 		return r;
 	}
 
+	kvm->max_vcpus = min(kvm->max_vcpus, SOFT_TDX_MAX_VPS);
 	kvm->arch.has_private_mem = true;
 	/* Mappings are split and promoted by nobody but the guest's memory. */
 	kvm->arch.disable_nx_huge_pages = true;
@@ -480,12 +481,6 @@ static void soft_td_after_set_cpuid(struct kvm_vcpu *vcpu)
 	soft_td_svm_ops.vcpu_after_set_cpuid(vcpu);
 }
 
-static void soft_td_hardware_unsetup(void)
-{
-	soft_tdx_exit();
-	soft_td_svm_ops.hardware_unsetup();
-}
-
 /**
  * soft_td_hardware_setup - offer TDX VMs
  * @ops: the operations of kvm_amd, complete
@@ -501,8 +496,6 @@ void __init soft_td_hardware_setup(struct kvm_x86_ops *ops)
 
 	memcpy(&soft_td_svm_ops, ops, sizeof(*ops));
 
-	soft_tdx_init();
-	ops->hardware_unsetup = soft_td_hardware_unsetup;
 	ops->vm_init = soft_td_vm_init;
 	ops->vm_pre_destroy = soft_td_vm_pre_destroy;
 	ops->vm_destroy = soft_td_vm_destroy;

@@ -12,6 +12,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/entry-virt.h>
 #include <linux/kvm_host.h>
 #include <asm/shared/tdx.h>
 #include <asm/tdx.h>
@@ -168,6 +169,13 @@ static bool soft_td_enter(struct kvm_vcpu *vcpu)
 	return true;
 }
 
+/* Somebody waits for the vCPU to be out, or the thread has other work. */
+static bool soft_td_must_leave(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->mode) == EXITING_GUEST_MODE ||
+	       kvm_request_pending(vcpu) || xfer_to_guest_mode_work_pending();
+}
+
 enum exit_fastpath_completion soft_td_vcpu_run(struct kvm_vcpu *vcpu, u64 run_flags)
 {
 	struct soft_td_vcpu *td = to_soft_td_vcpu(vcpu);
@@ -190,8 +198,7 @@ enum exit_fastpath_completion soft_td_vcpu_run(struct kvm_vcpu *vcpu, u64 run_fl
 		    r != EXIT_FASTPATH_NONE || !soft_td_tdcall(vcpu))
 			break;
 
-		/* Somebody waits for this vCPU to be out. */
-		if (kvm_vcpu_exit_request(vcpu)) {
+		if (soft_td_must_leave(vcpu)) {
 			r = EXIT_FASTPATH_EXIT_HANDLED;
 			break;
 		}
