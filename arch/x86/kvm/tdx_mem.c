@@ -71,21 +71,25 @@ static void tdx_mem_admit(struct kvm *kvm)
 }
 
 /*
- * A SEAMCALL that may not fail. mmu_lock keeps KVM's own out; what can be busy
- * is a lock of the module that a vCPU holds inside of the TD, in a TDCALL or on
- * entry. Without vCPUs in there, the second try has to succeed.
+ * For SEAMCALLs that may not fail: whether to make one once more. mmu_lock keeps
+ * KVM's own out; what can be busy is a lock of the module that a vCPU holds inside
+ * of the TD, in a TDCALL or on entry. Without vCPUs in there, the second try has
+ * to succeed. @alone is false at first.
  */
-#define tdx_mem_do(kvm, call)						\
-({									\
-	u64 __err = (call);						\
-									\
-	if (unlikely(tdx_status(__err) == TDX_OPERAND_BUSY)) {		\
-		tdx_mem_keep_out(kvm);					\
-		__err = (call);						\
-		tdx_mem_admit(kvm);					\
-	}								\
-	__err;								\
-})
+static bool tdx_mem_again(struct kvm *kvm, u64 err, bool *alone)
+{
+	if (*alone) {
+		tdx_mem_admit(kvm);
+		*alone = false;
+		return false;
+	}
+	if (likely(tdx_status(err) != TDX_OPERAND_BUSY))
+		return false;
+
+	tdx_mem_keep_out(kvm);
+	*alone = true;
+	return true;
+}
 
 /*
  * After this no vCPU has a translation from before. TRACK starts a new epoch, in
@@ -96,6 +100,7 @@ static void tdx_mem_admit(struct kvm *kvm)
 static int tdx_mem_track(struct kvm *kvm)
 {
 	struct kvm_tdx_mem *mem = to_tdx_mem(kvm);
+	bool alone = false;
 	u64 err;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
@@ -104,7 +109,9 @@ static int tdx_mem_track(struct kvm *kvm)
 	if (mem->state != TD_STATE_RUNNABLE)
 		return 0;
 
-	err = tdx_mem_do(kvm, tdh_mem_track(&mem->td));
+	do {
+		err = tdh_mem_track(&mem->td);
+	} while (tdx_mem_again(kvm, err, &alone));
 	if (tdx_mem_failed(kvm, "TDH.MEM.TRACK", err, 0, 0))
 		return -EIO;
 
@@ -117,9 +124,12 @@ static int tdx_mem_block(struct kvm *kvm, gfn_t gfn, enum pg_level level)
 {
 	struct kvm_tdx_mem *mem = to_tdx_mem(kvm);
 	u64 err, entry, state;
+	bool alone = false;
 
-	err = tdx_mem_do(kvm, tdh_mem_range_block(&mem->td, gfn_to_gpa(gfn), level,
-						  &entry, &state));
+	do {
+		err = tdh_mem_range_block(&mem->td, gfn_to_gpa(gfn), level,
+					  &entry, &state);
+	} while (tdx_mem_again(kvm, err, &alone));
 	if (tdx_mem_failed(kvm, "TDH.MEM.RANGE.BLOCK", err, entry, state))
 		return -EIO;
 
@@ -195,6 +205,7 @@ static int tdx_mem_remove_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 {
 	struct kvm_tdx_mem *mem = to_tdx_mem(kvm);
 	u64 err, entry, state;
+	bool alone = false;
 	unsigned long i;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
@@ -203,8 +214,10 @@ static int tdx_mem_remove_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 	if (KVM_BUG_ON(mem->hkid <= 0, kvm) || tdx_mem_block(kvm, gfn, level))
 		return -EIO;
 
-	err = tdx_mem_do(kvm, tdh_mem_page_remove(&mem->td, gfn_to_gpa(gfn), level,
-						  &entry, &state));
+	do {
+		err = tdh_mem_page_remove(&mem->td, gfn_to_gpa(gfn), level,
+					  &entry, &state);
+	} while (tdx_mem_again(kvm, err, &alone));
 	if (tdx_mem_failed(kvm, "TDH.MEM.PAGE.REMOVE", err, entry, state))
 		return -EIO;
 
@@ -224,6 +237,7 @@ static int tdx_mem_split_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 	struct page *table = tdx_mem_table(kvm, gfn, new_spte, level);
 	struct kvm_tdx_mem *mem = to_tdx_mem(kvm);
 	u64 err, entry, state;
+	bool alone = false;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
 
@@ -232,10 +246,10 @@ static int tdx_mem_split_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 
 	/* Older modules stop for an interrupt, with nothing done. */
 	do {
-		err = tdx_mem_do(kvm, tdh_mem_page_demote(&mem->td, gfn_to_gpa(gfn),
-							  level, table,
-							  &entry, &state));
-	} while (tdx_status(err) == TDX_INTERRUPTED_RESTARTABLE);
+		err = tdh_mem_page_demote(&mem->td, gfn_to_gpa(gfn), level, table,
+					  &entry, &state);
+	} while (tdx_mem_again(kvm, err, &alone) ||
+		 tdx_status(err) == TDX_INTERRUPTED_RESTARTABLE);
 
 	return tdx_mem_failed(kvm, "TDH.MEM.PAGE.DEMOTE", err, entry, state) ? -EIO : 0;
 }
