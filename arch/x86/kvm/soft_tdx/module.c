@@ -265,7 +265,7 @@ u64 soft_tdx_seamcall(u64 leaf_version, struct tdx_module_args *args)
 {
 	const struct tdx_module_args in = *args;
 	struct soft_call call = {
-		.nr = leaf_version & U16_MAX,
+		.nr = leaf_version & ~(0xffULL << 16),
 		.in = &in,
 		.out = args,
 	};
