@@ -5,75 +5,6 @@
 
 #define SEED	11
 
-/* Leaves of the module since the last look. */
-struct seps {
-	long aug_4k, aug_2m, demote, remove_4k, remove_2m;
-};
-
-static struct seps seps(void)
-{
-	return (struct seps) {
-		.aug_4k		= gm_td_calls("MEM.PAGE.AUG", "4K"),
-		.aug_2m		= gm_td_calls("MEM.PAGE.AUG", "2M"),
-		.demote		= gm_td_calls("MEM.PAGE.DEMOTE", "2M"),
-		.remove_4k	= gm_td_calls("MEM.PAGE.REMOVE", "4K"),
-		.remove_2m	= gm_td_calls("MEM.PAGE.REMOVE", "2M"),
-	};
-}
-
-static void assert_seps(const struct seps *before, long aug_4k, long aug_2m, long demote,
-			long remove_4k, long remove_2m)
-{
-	struct seps now = seps();
-
-	gm_assert_eq(now.aug_4k - before->aug_4k, aug_4k);
-	gm_assert_eq(now.aug_2m - before->aug_2m, aug_2m);
-	gm_assert_eq(now.demote - before->demote, demote);
-	gm_assert_eq(now.remove_4k - before->remove_4k, remove_4k);
-	gm_assert_eq(now.remove_2m - before->remove_2m, remove_2m);
-}
-
-/* A guest with private memory of 2 MiB blocks at GM_GPA, none of it mapped. */
-struct scene {
-	struct gm_td *td;
-	struct gm_file f;
-	char *mem;
-	u32 slot;
-	u64 base_2m, base_4k;	/* KVM's mappings of the guest's own memory */
-};
-
-static struct scene open_scene(unsigned int vcpus, u64 size, u64 attributes)
-{
-	struct scene s = { .td = gm_td_create(vcpus, attributes) };
-
-	s.f = gm_create_from(s.td->vm, &gm_sources[GM_SRC_THP_2M], size, GM_MMAP);
-	s.mem = gm_mmap(&s.f, 0, size);
-	s.slot = gm_td_attach(s.td, &s.f, GM_GPA);
-	s.base_2m = gm_td_stat(s.td, "pages_2m");
-	s.base_4k = gm_td_stat(s.td, "pages_4k");
-	return s;
-}
-
-/* What KVM, the module and the file say of who has what is the same. */
-static void assert_ledger(const struct scene *s)
-{
-	u64 kvm_2m = gm_td_stat(s->td, "pages_2m"), kvm_4k = gm_td_stat(s->td, "pages_4k");
-
-	gm_assert_eq(gm_td_pages("pamt_2m"), kvm_2m * 512);
-	gm_assert_le(gm_td_pages("pamt_4k"), kvm_4k);
-	gm_assert_eq(gm_td_pages("blocked"), 0);
-	gm_assert_eq(gm_td_pages("pending_blocked"), 0);
-	gm_assert_eq(gm_td_pages("mapped") + gm_td_pages("pending"),
-		     gm_td_pages("pamt_2m") + gm_td_pages("pamt_4k"));
-}
-
-static void close_scene(struct scene *s)
-{
-	munmap(s->mem, s->f.size);
-	gm_close(&s->f);
-	gm_td_free(s->td);
-}
-
 /* A TD that nobody made more of is taken apart like any VM. */
 static void uninitialized(void)
 {
@@ -127,14 +58,14 @@ static void flags(void)
 static void accept_2m(void)
 {
 	const u64 size = 8 * GM_2M;
-	struct scene s = open_scene(1, size, 0);
-	struct seps before = seps();
+	struct gm_td_scene s = gm_td_scene_open(1, size, 0);
+	struct gm_td_leaves before = gm_td_leaves();
 
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, size / GM_2M);
-	assert_seps(&before, 0, 8, 0, 0, 0);
+	gm_td_assert_leaves(&before, 0, 8, 0, 0, 0);
 	gm_assert_eq(gm_td_stat(s.td, "pages_2m") - s.base_2m, 8);
 	gm_assert_eq(gm_td_stat(s.td, "pages_4k") - s.base_4k, 0);
-	assert_ledger(&s);
+	gm_td_assert_ledger(&s);
 
 	gm_assert_eq(gm_td_check(s.td, 0, GM_GPA, size, 8, 0), GM_TD_SYNC);
 	gm_td_assert_good(s.td, 0);
@@ -144,47 +75,31 @@ static void accept_2m(void)
 	gm_assert_frozen(&s.f);
 
 	gm_assert_ok(gm_punch(&s.f, 0, size));
-	assert_seps(&before, 0, 8, 0, 0, 8);
-	assert_ledger(&s);
+	gm_td_assert_leaves(&before, 0, 8, 0, 0, 8);
+	gm_td_assert_ledger(&s);
 	gm_assert_eq(gm_held(&s.f), 0);
-	close_scene(&s);
-}
-
-/* All of the 2 MiB at an offset but one page is as the guest stored it. */
-static void assert_others(struct scene *s, u64 frame, u64 page)
-{
-	const u64 gva = GM_GPA + frame;
-
-	if (page > frame) {
-		gm_assert_eq(gm_td_check(s->td, 0, gva, page - frame, 8, SEED), GM_TD_SYNC);
-		gm_td_assert_good(s->td, 0);
-	}
-	if (page + GM_PAGE < frame + GM_2M) {
-		gm_assert_eq(gm_td_check(s->td, 0, GM_GPA + page + GM_PAGE,
-					 frame + GM_2M - page - GM_PAGE, 8, SEED), GM_TD_SYNC);
-		gm_td_assert_good(s->td, 0);
-	}
+	gm_td_scene_close(&s);
 }
 
 /* One page out of an accepted 2 MiB: one DEMOTE, and its neighbours stay. */
 static void share_at(u64 page)
 {
 	const u64 size = 4 * GM_2M, frame = GM_2M;
-	struct scene s = open_scene(1, size, 0);
+	struct gm_td_scene s = gm_td_scene_open(1, size, 0);
 	const u64 gpa = GM_GPA + frame + page;
-	struct seps before;
+	struct gm_td_leaves before;
 	u64 *word;
 
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, size / GM_2M);
 	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA, size, 8, SEED), GM_TD_SYNC);
-	before = seps();
+	before = gm_td_leaves();
 
 	gm_set_ok(&s.f, frame + page, GM_PAGE, false);
-	assert_seps(&before, 0, 0, 1, 1, 0);
+	gm_td_assert_leaves(&before, 0, 0, 1, 1, 0);
 	gm_assert_eq(gm_td_stat(s.td, "pages_2m") - s.base_2m, 3);
 	gm_assert_eq(gm_td_stat(s.td, "pages_4k") - s.base_4k, 511);
-	assert_ledger(&s);
-	assert_others(&s, frame, frame + page);
+	gm_td_assert_ledger(&s);
+	gm_td_assert_others(&s, SEED, frame, frame + page);
 
 	/* The host writes, the guest reads it where it is shared, and back. */
 	word = (u64 *)(s.mem + frame + page);
@@ -199,15 +114,15 @@ static void share_at(u64 page)
 	gm_td_accept_ok(s.td, 0, gpa, GM_TD_4K, 1);
 	gm_assert_eq(gm_td_check(s.td, 0, gpa, GM_PAGE, 8, 0), GM_TD_SYNC);
 	gm_td_assert_good(s.td, 0);
-	assert_others(&s, frame, frame + page);
-	assert_seps(&before, 1, 0, 1, 1, 0);
+	gm_td_assert_others(&s, SEED, frame, frame + page);
+	gm_td_assert_leaves(&before, 1, 0, 1, 1, 0);
 
 	/* The second time there is nothing to split. */
 	gm_set_ok(&s.f, frame + page, GM_PAGE, false);
-	assert_seps(&before, 1, 0, 1, 2, 0);
-	assert_others(&s, frame, frame + page);
-	assert_ledger(&s);
-	close_scene(&s);
+	gm_td_assert_leaves(&before, 1, 0, 1, 2, 0);
+	gm_td_assert_others(&s, SEED, frame, frame + page);
+	gm_td_assert_ledger(&s);
+	gm_td_scene_close(&s);
 }
 
 static void share_first(void) { share_at(0); }
@@ -217,36 +132,36 @@ static void share_last(void) { share_at(GM_2M - GM_PAGE); }
 /* A whole 2 MiB needs no split. */
 static void share_2m(void)
 {
-	struct scene s = open_scene(1, 2 * GM_2M, 0);
-	struct seps before;
+	struct gm_td_scene s = gm_td_scene_open(1, 2 * GM_2M, 0);
+	struct gm_td_leaves before;
 
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, 2);
 	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA, 2 * GM_2M, 8, SEED), GM_TD_SYNC);
-	before = seps();
+	before = gm_td_leaves();
 	gm_set_ok(&s.f, 0, GM_2M, false);
-	assert_seps(&before, 0, 0, 0, 0, 1);
+	gm_td_assert_leaves(&before, 0, 0, 0, 0, 1);
 	gm_set_ok(&s.f, 0, GM_2M, true);
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, 1);
-	assert_seps(&before, 0, 1, 0, 0, 1);
+	gm_td_assert_leaves(&before, 0, 1, 0, 0, 1);
 	gm_assert_eq(gm_td_check(s.td, 0, GM_GPA + GM_2M, GM_2M, 8, SEED), GM_TD_SYNC);
 	gm_td_assert_good(s.td, 0);
-	assert_ledger(&s);
-	close_scene(&s);
+	gm_td_assert_ledger(&s);
+	gm_td_scene_close(&s);
 }
 
 /* A hole over parts of two frames: both are split, and zero only where it is. */
 static void punch_across(void)
 {
 	const u64 from = GM_2M - 3 * GM_PAGE, len = 5 * GM_PAGE;
-	struct scene s = open_scene(1, 3 * GM_2M, 0);
-	struct seps before;
+	struct gm_td_scene s = gm_td_scene_open(1, 3 * GM_2M, 0);
+	struct gm_td_leaves before;
 	u64 left, rax;
 
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, 3);
 	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA, 3 * GM_2M, 8, SEED), GM_TD_SYNC);
-	before = seps();
+	before = gm_td_leaves();
 	gm_assert_ok(gm_punch(&s.f, from, len));
-	assert_seps(&before, 0, 0, 2, 5, 0);
+	gm_td_assert_leaves(&before, 0, 0, 2, 5, 0);
 	gm_assert_eq(gm_td_check(s.td, 0, GM_GPA, from, 8, SEED), GM_TD_SYNC);
 	gm_td_assert_good(s.td, 0);
 	gm_assert_eq(gm_td_check(s.td, 0, GM_GPA + from + len, 3 * GM_2M - from - len, 8, SEED),
@@ -259,59 +174,59 @@ static void punch_across(void)
 	gm_td_accept_ok(s.td, 0, GM_GPA + from, GM_TD_4K, 5);
 	gm_assert_eq(gm_td_check(s.td, 0, GM_GPA + from, len, 8, 0), GM_TD_SYNC);
 	gm_td_assert_good(s.td, 0);
-	assert_seps(&before, 5, 0, 2, 5, 0);
-	assert_ledger(&s);
-	close_scene(&s);
+	gm_td_assert_leaves(&before, 5, 0, 2, 5, 0);
+	gm_td_assert_ledger(&s);
+	gm_td_scene_close(&s);
 }
 
 /* The guest accepts 4 KiB: nothing is mapped yet, or 2 MiB are. */
 static void accept_4k(void)
 {
-	struct scene s = open_scene(1, 2 * GM_2M, 0);
+	struct gm_td_scene s = gm_td_scene_open(1, 2 * GM_2M, 0);
 	struct kvm_pre_fault_memory range = { .gpa = GM_GPA, .size = GM_2M };
-	struct seps before = seps();
+	struct gm_td_leaves before = gm_td_leaves();
 
 	gm_assert_ok(__vcpu_ioctl(s.td->vcpu[0], KVM_PRE_FAULT_MEMORY, &range));
 	gm_assert_eq(range.size, 0);
-	assert_seps(&before, 0, 1, 0, 0, 0);
+	gm_td_assert_leaves(&before, 0, 1, 0, 0, 0);
 	gm_assert_eq(gm_td_pages("pending"), 512);
 
 	gm_td_accept_ok(s.td, 0, GM_GPA + 7 * GM_PAGE, GM_TD_4K, 2);
-	assert_seps(&before, 0, 1, 1, 0, 0);
+	gm_td_assert_leaves(&before, 0, 1, 1, 0, 0);
 	gm_assert_eq(gm_td_pages("pending"), 510);
 
 	gm_td_accept_ok(s.td, 0, GM_GPA + GM_2M + 7 * GM_PAGE, GM_TD_4K, 2);
-	assert_seps(&before, 2, 1, 1, 0, 0);
+	gm_td_assert_leaves(&before, 2, 1, 1, 0, 0);
 	gm_assert_eq(gm_td_pages("pending"), 510);
-	assert_ledger(&s);
-	close_scene(&s);
+	gm_td_assert_ledger(&s);
+	gm_td_scene_close(&s);
 }
 
 /* A part of 2 MiB that the guest has not accepted is taken away. */
 static void share_pending(void)
 {
-	struct scene s = open_scene(1, GM_2M, 0);
+	struct gm_td_scene s = gm_td_scene_open(1, GM_2M, 0);
 	struct kvm_pre_fault_memory range = { .gpa = GM_GPA, .size = GM_2M };
-	struct seps before = seps();
+	struct gm_td_leaves before = gm_td_leaves();
 	u64 left, rax;
 
 	gm_assert_ok(__vcpu_ioctl(s.td->vcpu[0], KVM_PRE_FAULT_MEMORY, &range));
 	gm_set_ok(&s.f, GM_PAGE, GM_PAGE, false);
-	assert_seps(&before, 0, 1, 1, 1, 0);
+	gm_td_assert_leaves(&before, 0, 1, 1, 1, 0);
 	gm_assert_eq(gm_td_pages("pending"), 511);
 	gm_assert_eq(gm_td_accept(s.td, 0, GM_GPA, GM_TD_2M, 1, &left, &rax), GM_TD_SYNC);
 	gm_assert_eq(rax >> 32, GM_TD_MISMATCH);
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_4K, 1);
 	gm_td_accept_ok(s.td, 0, GM_GPA + 2 * GM_PAGE, GM_TD_4K, 510);
 	gm_assert_eq(gm_td_pages("pending"), 0);
-	assert_ledger(&s);
-	close_scene(&s);
+	gm_td_assert_ledger(&s);
+	gm_td_scene_close(&s);
 }
 
 /* The guest uses what it has not accepted. */
 static void not_accepted(void)
 {
-	struct scene s = open_scene(1, GM_2M, 0);
+	struct gm_td_scene s = gm_td_scene_open(1, GM_2M, 0);
 	u64 gpa;
 
 	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA + GM_PAGE, 8, 8, SEED), GM_TD_VE);
@@ -324,17 +239,17 @@ static void not_accepted(void)
 	gm_assert_eq(gm_td_store(s.td, 0, GM_TD_ALIAS + GM_GPA + GM_1G, 8, 8, SEED), GM_TD_VE);
 	gm_td_clear_ve(s.td, 0, &gpa);
 	gm_assert_eq(gpa, GM_TD_SHARED + GM_GPA + GM_1G);
-	close_scene(&s);
+	gm_td_scene_close(&s);
 
-	s = open_scene(1, GM_2M, GM_TD_VE_DISABLE);
+	s = gm_td_scene_open(1, GM_2M, GM_TD_VE_DISABLE);
 	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA, 8, 8, SEED), -EIO);
-	close_scene(&s);
+	gm_td_scene_close(&s);
 }
 
 /* The guest asks for memory to be shared, or just uses it as if it were. */
 static void map_gpa(void)
 {
-	struct scene s = open_scene(1, 2 * GM_2M, 0);
+	struct gm_td_scene s = gm_td_scene_open(1, 2 * GM_2M, 0);
 	struct kvm_run *run = s.td->vcpu[0]->run;
 
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, 2);
@@ -367,16 +282,16 @@ static void map_gpa(void)
 	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA + GM_PAGE, 8, 8, SEED), GM_TD_FAULT);
 	gm_assert_eq(run->memory_fault.flags, KVM_MEMORY_EXIT_FLAG_PRIVATE);
 	gm_assert_eq(run->memory_fault.gpa, GM_GPA + GM_PAGE);
-	assert_ledger(&s);
-	close_scene(&s);
+	gm_td_assert_ledger(&s);
+	gm_td_scene_close(&s);
 }
 
 /* A slot that goes, and a TD that does, with all kinds of mappings. */
 static void delete_slot(void)
 {
-	struct scene s = open_scene(1, 4 * GM_2M, 0);
+	struct gm_td_scene s = gm_td_scene_open(1, 4 * GM_2M, 0);
 	struct kvm_pre_fault_memory range = { .gpa = GM_GPA + 3 * GM_2M, .size = GM_2M };
-	struct seps before = seps();
+	struct gm_td_leaves before = gm_td_leaves();
 	int i;
 
 	for (i = 0; i < 2; i++) {
@@ -386,16 +301,16 @@ static void delete_slot(void)
 			.gpa = GM_GPA + 3 * GM_2M, .size = GM_2M,
 		};
 		gm_assert_ok(__vcpu_ioctl(s.td->vcpu[0], KVM_PRE_FAULT_MEMORY, &range));
-		assert_ledger(&s);
+		gm_td_assert_ledger(&s);
 		if (i)
 			break;
 		vm_set_user_memory_region2(s.td->vm, s.slot, KVM_MEM_GUEST_MEMFD, GM_GPA, 0,
 					   NULL, -1, 0);
-		assert_seps(&before, 4, 3, 0, 4, 3);
-		assert_ledger(&s);
+		gm_td_assert_leaves(&before, 4, 3, 0, 4, 3);
+		gm_td_assert_ledger(&s);
 		s.slot = gm_td_attach(s.td, &s.f, GM_GPA);
 	}
-	close_scene(&s);
+	gm_td_scene_close(&s);
 }
 
 /* Two slots of one file that do not agree with its blocks. */
@@ -403,15 +318,15 @@ static void misaligned(void)
 {
 	struct gm_td *td = gm_td_create(1, 0);
 	struct gm_file f = gm_create_from(td->vm, &gm_sources[GM_SRC_THP_2M], 4 * GM_2M, GM_MMAP);
-	struct seps before = seps();
+	struct gm_td_leaves before = gm_td_leaves();
 
 	gm_td_slot(td, &f, GM_GPA, GM_PAGE, 2 * GM_2M - GM_PAGE);
 	gm_td_slot(td, &f, GM_GPA + GM_1G + GM_2M, 2 * GM_2M, 2 * GM_2M - GM_PAGE);
 	gm_td_accept_ok(td, 0, GM_GPA, GM_TD_4K, 3);
-	assert_seps(&before, 3, 0, 0, 0, 0);
+	gm_td_assert_leaves(&before, 3, 0, 0, 0, 0);
 	gm_td_accept_ok(td, 0, GM_GPA + GM_1G + GM_2M, GM_TD_2M, 1);
 	gm_td_accept_ok(td, 0, GM_GPA + GM_1G + 2 * GM_2M, GM_TD_4K, 511);
-	assert_seps(&before, 3 + 511, 1, 0, 0, 0);
+	gm_td_assert_leaves(&before, 3 + 511, 1, 0, 0, 0);
 	gm_close(&f);
 	gm_td_free(td);
 }
@@ -419,7 +334,7 @@ static void misaligned(void)
 /* An older module, which is interrupted. */
 static void restart(void)
 {
-	struct scene s = open_scene(1, GM_2M, 0);
+	struct gm_td_scene s = gm_td_scene_open(1, GM_2M, 0);
 	long injected = gm_td_injected();
 
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, 1);
@@ -427,27 +342,27 @@ static void restart(void)
 	gm_td_inject("demote_restart", "3");
 	gm_set_ok(&s.f, 5 * GM_PAGE, GM_PAGE, false);
 	gm_assert_eq(gm_td_injected() - injected, 3);
-	assert_others(&s, 0, 5 * GM_PAGE);
-	assert_ledger(&s);
-	close_scene(&s);
+	gm_td_assert_others(&s, SEED, 0, 5 * GM_PAGE);
+	gm_td_assert_ledger(&s);
+	gm_td_scene_close(&s);
 }
 
 /* What the issue asks for: three counters that say the same of 1 GiB. */
 static void gigabyte(void)
 {
 	const u64 page = 300 * GM_2M + 17 * GM_PAGE;
-	struct scene s = open_scene(1, GM_1G, 0);
-	struct seps before = seps();
+	struct gm_td_scene s = gm_td_scene_open(1, GM_1G, 0);
+	struct gm_td_leaves before = gm_td_leaves();
 
 	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, 512);
-	assert_seps(&before, 0, 512, 0, 0, 0);
+	gm_td_assert_leaves(&before, 0, 512, 0, 0, 0);
 	gm_assert_eq(gm_td_stat(s.td, "pages_2m") - s.base_2m, 512);
 	gm_assert_eq(gm_td_stat(s.td, "pages_4k") - s.base_4k, 0);
 	gm_assert_eq(gm_td_pages("pamt_2m"), 512 * 512);
 	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA, GM_1G, GM_PAGE, SEED), GM_TD_SYNC);
 
 	gm_set_ok(&s.f, page, GM_PAGE, false);
-	assert_seps(&before, 0, 512, 1, 1, 0);
+	gm_td_assert_leaves(&before, 0, 512, 1, 1, 0);
 	gm_assert_eq(gm_td_stat(s.td, "pages_2m") - s.base_2m, 511);
 	gm_assert_eq(gm_td_pages("pamt_2m"), 511 * 512);
 	gm_assert_eq(gm_td_check(s.td, 0, GM_GPA, page, GM_PAGE, SEED), GM_TD_SYNC);
@@ -455,9 +370,9 @@ static void gigabyte(void)
 	gm_assert_eq(gm_td_check(s.td, 0, GM_GPA + page + GM_PAGE, GM_1G - page - GM_PAGE,
 				 GM_PAGE, SEED), GM_TD_SYNC);
 	gm_td_assert_good(s.td, 0);
-	assert_seps(&before, 0, 512, 1, 1, 0);
-	assert_ledger(&s);
-	close_scene(&s);
+	gm_td_assert_leaves(&before, 0, 512, 1, 1, 0);
+	gm_td_assert_ledger(&s);
+	gm_td_scene_close(&s);
 }
 
 static const struct gm_case cases[] = {

@@ -14,6 +14,7 @@
 /* RAX of TDCALLs, without what is in the lower half. */
 #define GM_TD_INVALID	0xc0000100
 #define GM_TD_BUSY	0x80000200
+#define GM_TD_HOST_PRIORITY	0x80000204
 #define GM_TD_ACCEPTED	0x00000b0a
 #define GM_TD_MISMATCH	0xc0000b0b
 
@@ -74,5 +75,33 @@ long gm_td_pages(const char *key);
 void gm_td_inject(const char *file, const char *fmt, ...) __printf(2, 3);
 long gm_td_injected(void);
 u64 gm_td_stat(struct gm_td *td, const char *name);
+
+/* tdx_scene.c */
+
+/* How often the module did what. */
+struct gm_td_leaves {
+	long aug_4k, aug_2m, demote, remove_4k, remove_2m;
+};
+
+struct gm_td_leaves gm_td_leaves(void);
+/* What it has done since. */
+void gm_td_assert_leaves(const struct gm_td_leaves *before, long aug_4k, long aug_2m,
+			 long demote, long remove_4k, long remove_2m);
+
+/* A guest with private memory of 2 MiB blocks at GM_GPA, none of it mapped. */
+struct gm_td_scene {
+	struct gm_td *td;
+	struct gm_file f;
+	char *mem;
+	u32 slot;
+	u64 base_2m, base_4k;	/* KVM's mappings of the guest's own memory */
+};
+
+struct gm_td_scene gm_td_scene_open(unsigned int vcpus, u64 size, u64 attributes);
+void gm_td_scene_close(struct gm_td_scene *s);
+/* What KVM, the module and the file say of who has what is the same. */
+void gm_td_assert_ledger(const struct gm_td_scene *s);
+/* All of the 2 MiB at an offset but one page is as the guest stored it. */
+void gm_td_assert_others(struct gm_td_scene *s, u64 seed, u64 frame, u64 page);
 
 #endif /* GMEM_TEST_TDX_H */
