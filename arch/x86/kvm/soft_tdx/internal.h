@@ -297,7 +297,7 @@ int soft_tdx_hkid_take(u16 hkid);
 void soft_tdx_hkid_give(u16 hkid);
 void soft_tdx_link_td(struct soft_td *td);
 void soft_tdx_unlink_td(struct soft_td *td);
-void soft_tdx_for_each_td(void (*fn)(struct soft_td *td, void *arg), void *arg);
+void soft_tdx_visit_tds(void (*fn)(struct soft_td *td, void *arg), void *arg);
 
 /* td.c: TDH.MNG.*, TDH.MR.*, TDH.PHYMEM.* */
 u64 soft_mng_create(struct soft_call *call);
@@ -348,6 +348,7 @@ u64 sept_set_accepted(u64 entry, unsigned int nr);
 
 /* pamt.c */
 int pamt_init(void);
+u64 pamt_end(void);
 unsigned long pamt_exit(void);
 struct soft_pamt *pamt_of(u64 pfn);
 u64 pamt_claim(struct soft_td *td, u64 pa, int level, enum soft_page_type type,

@@ -13,7 +13,7 @@
 #include "internal.h"
 
 #define CREATE_TRACE_POINTS
-#include "trace.h"
+#include <trace/events/tdx_soft.h>
 
 #define UNINIT		BIT(OP_UNINITIALIZED)
 #define INIT		BIT(OP_INITIALIZED)
@@ -158,7 +158,7 @@ void soft_tdx_unlink_td(struct soft_td *td)
 	list_del(&td->link);
 }
 
-void soft_tdx_for_each_td(void (*fn)(struct soft_td *td, void *arg), void *arg)
+void soft_tdx_visit_tds(void (*fn)(struct soft_td *td, void *arg), void *arg)
 {
 	struct soft_td *td;
 

@@ -7,7 +7,8 @@
  * type, so the table needs no locks; from then on it changes under the lock of
  * the Secure EPT entry that maps it.
  */
-#include <linux/memblock.h>
+#include <linux/mmzone.h>
+#include <linux/nodemask.h>
 #include <linux/vmalloc.h>
 
 #include "internal.h"
@@ -17,9 +18,21 @@ static u64 pamt_pages;
 
 int pamt_init(void)
 {
-	pamt_pages = max_pfn;
+	int nid;
+
+	pamt_pages = 0;
+	for_each_online_node(nid)
+		pamt_pages = max(pamt_pages, node_end_pfn(nid));
 	pamt = vcalloc(pamt_pages, sizeof(*pamt));
+	if (!pamt)
+		pamt_pages = 0;
 	return pamt ? 0 : -ENOMEM;
+}
+
+/* The page frame number behind the last page of memory. */
+u64 pamt_end(void)
+{
+	return pamt_pages;
 }
 
 /* Returns how many pages the host did not ask back. */
@@ -75,6 +88,7 @@ static void check_unreferenced(u64 pfn, unsigned long nr)
 
 static void pamt_unclaim(u64 pfn, unsigned long nr)
 {
+	/* Whoever takes a page next sees what its last owner left there. */
 	while (nr--)
 		smp_store_release(&pamt[pfn + nr].type, PT_NDA);
 }
@@ -165,7 +179,7 @@ unsigned long pamt_count(u32 owner, int level)
 /* The TD of a TDR's address, or NULL if there is none. */
 struct soft_td *pamt_td(u64 pa)
 {
-	if (!pamt_has(pa, LEVEL_4K) || smp_load_acquire(&pamt[PHYS_PFN(pa)].type) != PT_TDR)
+	if (!pamt_has(pa, LEVEL_4K) || READ_ONCE(pamt[PHYS_PFN(pa)].type) != PT_TDR)
 		return NULL;
 	return __va(pa);
 }

@@ -163,7 +163,7 @@ static int tds_show(struct seq_file *m, void *unused)
 	if (!lines)
 		return -ENOMEM;
 	guard(mutex)(&soft_tdx_users_lock);
-	soft_tdx_for_each_td(copy_td, lines);
+	soft_tdx_visit_tds(copy_td, lines);
 	for (i = 0; i < lines->nr; i++)
 		show_td(m, &lines->td[i]);
 	return 0;

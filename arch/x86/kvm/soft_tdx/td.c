@@ -166,7 +166,7 @@ u64 soft_phymem_cache_wb(struct soft_call *call)
 {
 	bool any = false;
 
-	soft_tdx_for_each_td(write_back, &any);
+	soft_tdx_visit_tds(write_back, &any);
 	return any ? TDX_SUCCESS : TDX_NO_HKID_READY_TO_WBCACHE;
 }
 

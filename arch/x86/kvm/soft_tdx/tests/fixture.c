@@ -187,7 +187,8 @@ static void reach_mapped(struct soft_test *st, u64 gpa, int level)
 	u64 pa = soft_test_frame(st, level);
 
 	if (soft_test_td(st)->op == OP_INITIALIZED) {
-		SOFT_ASSERT_OK(st, soft_test_call(st, MEM_PAGE_ADD, gpa, soft_test_tdr(st), pa, pa));
+		SOFT_ASSERT_OK(st, soft_test_call(st, MEM_PAGE_ADD, gpa, soft_test_tdr(st),
+						  pa, pa));
 		return;
 	}
 	SOFT_ASSERT_OK(st, soft_test_mem(st, MEM_PAGE_AUG, gpa, level, pa));

@@ -86,10 +86,7 @@ static inline struct soft_td *soft_test_td(struct soft_test *st)
 	return page_address(st->td.tdr_page);
 }
 
-#define SOFT_EXPECT_RET(st, ret, want) \
-	KUNIT_EXPECT_EQ_MSG((st)->test, ret, want, "ret %#llx", (u64)(ret))
-
-#define SOFT_ASSERT_OK(st, ret) \
-	KUNIT_ASSERT_EQ_MSG((st)->test, ret, TDX_SUCCESS, "ret %#llx", (u64)(ret))
+#define SOFT_EXPECT_RET(st, ret, want)	KUNIT_EXPECT_EQ((st)->test, ret, want)
+#define SOFT_ASSERT_OK(st, ret)		KUNIT_ASSERT_EQ((st)->test, ret, TDX_SUCCESS)
 
 #endif /* __SOFT_TDX_TESTS_FIXTURE_H */

@@ -47,6 +47,7 @@ static const struct accept_row accept_rows[] = {
 	{ "2M, no table", SEPT_FREE, 2, 1, SOFT_TDX_EXIT_EPT_VIOLATION },
 	{ "4K of a blocked table", SEPT_NL_BLOCKED, 1, 0, SOFT_TDX_EXIT_EPT_VIOLATION },
 };
+
 KUNIT_ARRAY_PARAM_DESC(accept, accept_rows, desc);
 
 static void expect_violation(struct kunit *test, const struct accept_row *row, u64 gpa,
@@ -72,6 +73,7 @@ static void test_accept_row(struct kunit *test)
 	u64 before, *entry, rax, gpa = LEVEL_SIZE(2);
 	struct soft_tdx_exit exit;
 	int level = row->level;
+	void *page;
 
 	soft_test_reach(st, gpa, row->level, row->state);
 	entry = sept_walk(soft_test_td(st), gpa, &level);
@@ -89,8 +91,8 @@ static void test_accept_row(struct kunit *test)
 		SOFT_EXPECT_RET(st, rax, row->rax);
 	if (action == SOFT_TDX_RESUME && row->rax == TDX_SUCCESS) {
 		KUNIT_EXPECT_EQ(test, sept_state(*entry), SEPT_MAPPED);
-		KUNIT_EXPECT_PTR_EQ(test, memchr_inv(__va(PFN_PHYS(sept_pfn(*entry, row->level))), 0,
-						     LEVEL_SIZE(row->level)), NULL);
+		page = __va(PFN_PHYS(sept_pfn(*entry, row->level)));
+		KUNIT_EXPECT_PTR_EQ(test, memchr_inv(page, 0, LEVEL_SIZE(row->level)), NULL);
 	} else {
 		KUNIT_EXPECT_EQ(test, *entry, before);
 	}

@@ -71,6 +71,7 @@ static void row_desc(const struct row *row, char *desc)
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s %d %s", soft_leaves[row->leaf].name,
 		 row->level, row->runnable ? "runnable" : "initialized");
 }
+
 KUNIT_ARRAY_PARAM(row, rows, row_desc);
 
 static u64 error_of(char cell)
@@ -133,7 +134,7 @@ static u64 operand_page(struct soft_test *st, const struct row *row)
 /* After a demote: 512 small pages, where the large one was, not blocked. */
 static void expect_parts(struct soft_test *st, u64 gpa, enum sept_state from, u64 pfn)
 {
-	bool accepted = from == SEPT_MAPPED || from == SEPT_BLOCKED;
+	enum sept_state to = from == SEPT_BLOCKED ? SEPT_MAPPED : SEPT_PENDING;
 	u64 *entry;
 	int i, level;
 
@@ -141,7 +142,7 @@ static void expect_parts(struct soft_test *st, u64 gpa, enum sept_state from, u6
 		level = LEVEL_4K;
 		entry = sept_walk(soft_test_td(st), gpa + i * PAGE_SIZE, &level);
 		KUNIT_ASSERT_EQ(st->test, level, LEVEL_4K);
-		KUNIT_ASSERT_EQ(st->test, sept_state(*entry), accepted ? SEPT_MAPPED : SEPT_PENDING);
+		KUNIT_ASSERT_EQ(st->test, sept_state(*entry), to);
 		KUNIT_ASSERT_EQ(st->test, sept_pfn(*entry, LEVEL_4K), pfn + i);
 		KUNIT_ASSERT_EQ(st->test, pamt_of(pfn + i)->level, LEVEL_4K);
 	}
@@ -292,12 +293,13 @@ static void test_pages(struct kunit *test)
 		gpa = LEVEL_SIZE(2) * (i + 1);
 		soft_test_reach(st, gpa, level, takes[i].state);
 		if (takes[i].state != SEPT_FREE)
-			SOFT_ASSERT_OK(st, soft_test_call(st, MEM_TRACK, soft_test_tdr(st), 0, 0, 0));
+			SOFT_ASSERT_OK(st, tdh_mem_track(&st->td));
 		tables = atomic_long_read(&soft_test_td(st)->nr_children);
 
-		SOFT_EXPECT_RET(st, soft_test_mem(st, takes[i].leaf, gpa, level, mapped + 8), invalid);
-		SOFT_EXPECT_RET(st, soft_test_mem(st, takes[i].leaf, gpa, level, PFN_PHYS(max_pfn)),
+		SOFT_EXPECT_RET(st, soft_test_mem(st, takes[i].leaf, gpa, level, mapped + 8),
 				invalid);
+		SOFT_EXPECT_RET(st, soft_test_mem(st, takes[i].leaf, gpa, level,
+						  PFN_PHYS(pamt_end())), invalid);
 		SOFT_EXPECT_RET(st, soft_test_mem(st, takes[i].leaf, gpa, level, mapped), owned);
 		st->checks[CHECK_FOREIGN_PAGE] += 2;
 		st->checks[CHECK_DOUBLE_MAP]++;
@@ -330,7 +332,8 @@ static void test_part_owned(struct kunit *test)
 			TDX_PAGE_METADATA_INCORRECT | TDX_OPERAND_ID_R8);
 	st->checks[CHECK_DOUBLE_MAP]++;
 	for (i = 0; i < LEVEL_PAGES(1); i++)
-		KUNIT_EXPECT_EQ(test, pamt_of(PHYS_PFN(frame) + i)->type, i == 300 ? PT_REG : PT_NDA);
+		KUNIT_EXPECT_EQ(test, pamt_of(PHYS_PFN(frame) + i)->type,
+				i == 300 ? PT_REG : PT_NDA);
 }
 
 /* A page that somebody holds a reference to, when it is mapped and unmapped. */

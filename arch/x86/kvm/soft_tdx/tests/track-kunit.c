@@ -237,7 +237,7 @@ static void test_still_mapped(struct kunit *test)
 	SOFT_EXPECT_RET(st, tdh_phymem_page_wbinvd_tdr(&st->td), incorrect);
 	SOFT_ASSERT_OK(st, remove_page(st, 0, LEVEL_2M));
 	SOFT_EXPECT_RET(st, tdh_phymem_page_wbinvd_hkid(1, PHYS_PFN(pa) + 5), TDX_SUCCESS);
-	SOFT_EXPECT_RET(st, tdh_phymem_page_wbinvd_hkid(1, max_pfn),
+	SOFT_EXPECT_RET(st, tdh_phymem_page_wbinvd_hkid(1, pamt_end()),
 			TDX_OPERAND_INVALID | TDX_OPERAND_ID_RCX);
 }
 

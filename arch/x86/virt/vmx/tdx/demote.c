@@ -2,8 +2,8 @@
 /*
  * TDH.MEM.PAGE.DEMOTE, which Linux 7.3 has no wrapper for.
  */
+#include <linux/cacheflush.h>
 #include <linux/mm.h>
-#include <asm/cacheflush.h>
 #include <asm/tdx_soft.h>
 
 #include "seamcall_internal.h"
