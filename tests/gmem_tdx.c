@@ -286,6 +286,21 @@ static void map_gpa(void)
 	gm_td_scene_close(&s);
 }
 
+/* Beside what was added when the TD was built, in 4 KiB, there are no 2 MiB. */
+static void built_4k(void)
+{
+	struct gm_td *td = gm_td_create(1, 0);
+	struct gm_td_leaves before = gm_td_leaves();
+	u64 left, rax;
+
+	gm_td_accept_ok(td, 0, GM_2M - GM_PAGE, GM_TD_4K, 1);
+	gm_assert_eq(gm_td_accept(td, 0, 0, GM_TD_2M, 1, &left, &rax), GM_TD_SYNC);
+	gm_assert_eq(rax >> 32, GM_TD_MISMATCH);
+	gm_td_assert_leaves(&before, 1, 0, 0, 0, 0);
+	gm_assert_eq(gm_td_stat(td, "pages_2m"), 0);
+	gm_td_free(td);
+}
+
 /* A slot that goes, and a TD that does, with all kinds of mappings. */
 static void delete_slot(void)
 {
@@ -327,6 +342,32 @@ static void misaligned(void)
 	gm_td_accept_ok(td, 0, GM_GPA + GM_1G + GM_2M, GM_TD_2M, 1);
 	gm_td_accept_ok(td, 0, GM_GPA + GM_1G + 2 * GM_2M, GM_TD_4K, 511);
 	gm_td_assert_leaves(&before, 3 + 511, 1, 0, 0, 0);
+	gm_close(&f);
+	gm_td_free(td);
+}
+
+/* As 7.3 has it: the VM says what is private, and shared memory is elsewhere. */
+static void vm_attributes(void)
+{
+	struct gm_td *td = gm_td_create(1, 0);
+	struct gm_file f = gm_create_from(td->vm, &gm_sources[GM_SRC_THP_2M], 2 * GM_2M, 0);
+	struct gm_td_leaves before = gm_td_leaves();
+	void *hva = kvm_mmap(f.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	vm_set_user_memory_region2(td->vm, td->next_slot++, KVM_MEM_GUEST_MEMFD, GM_GPA, f.size,
+				   hva, f.fd, 0);
+	vm_mem_set_private(td->vm, GM_GPA, f.size);
+	gm_td_accept_ok(td, 0, GM_GPA + 3 * GM_PAGE, GM_TD_4K, 3);
+	gm_td_assert_leaves(&before, 3, 0, 0, 0, 0);
+	gm_assert_eq(gm_td_store(td, 0, GM_GPA + 3 * GM_PAGE, 3 * GM_PAGE, 8, SEED), GM_TD_SYNC);
+	vm_mem_set_shared(td->vm, GM_GPA + 4 * GM_PAGE, GM_PAGE);
+	gm_td_assert_leaves(&before, 3, 0, 0, 1, 0);
+	gm_assert_eq(gm_td_store(td, 0, GM_TD_ALIAS + GM_GPA + 4 * GM_PAGE, GM_PAGE, 8, SEED),
+		     GM_TD_SYNC);
+	gm_assert_eq(*(u64 *)(hva + 4 * GM_PAGE), gm_td_word(GM_GPA + 4 * GM_PAGE, SEED));
+	gm_assert_eq(gm_td_check(td, 0, GM_GPA + 3 * GM_PAGE, GM_PAGE, 8, SEED), GM_TD_SYNC);
+	gm_td_assert_good(td, 0);
+	kvm_munmap(hva, f.size);
 	gm_close(&f);
 	gm_td_free(td);
 }
@@ -388,8 +429,10 @@ static const struct gm_case cases[] = {
 	{ "punch_across", punch_across },
 	{ "not_accepted", not_accepted },
 	{ "map_gpa", map_gpa },
+	{ "built_4k", built_4k },
 	{ "delete_slot", delete_slot },
 	{ "misaligned", misaligned },
+	{ "vm_attributes", vm_attributes },
 	{ "restart", restart },
 	{ "gigabyte", gigabyte, .seconds = 120 },
 };

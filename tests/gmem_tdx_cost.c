@@ -8,14 +8,6 @@
 #define SEED	51
 #define CYCLES	32
 
-static u64 exits(struct gm_td *td)
-{
-	u64 v;
-
-	kvm_get_stat(&td->vcpu[0]->stats, "exits", &v, 1);
-	return v;
-}
-
 /* As Linux does at boot: by 2 MiB, and by 4 KiB what cannot be had so. */
 static u64 accept_all(unsigned int source, u64 size)
 {
@@ -24,7 +16,7 @@ static u64 accept_all(unsigned int source, u64 size)
 	u64 gpa, left, rax, before;
 
 	gm_td_attach(td, &f, GM_GPA);
-	before = exits(td);
+	before = gm_td_vcpu_stat(td, 0, "exits");
 	for (gpa = GM_GPA; gpa < GM_GPA + size; gpa += GM_2M) {
 		gm_assert_eq(gm_td_accept(td, 0, gpa, GM_TD_2M, 1, &left, &rax), GM_TD_SYNC);
 		if (!rax)
@@ -32,7 +24,7 @@ static u64 accept_all(unsigned int source, u64 size)
 		gm_assert_eq(rax >> 32, GM_TD_MISMATCH);
 		gm_td_accept_ok(td, 0, gpa, GM_TD_4K, 512);
 	}
-	before = exits(td) - before;
+	before = gm_td_vcpu_stat(td, 0, "exits") - before;
 	gm_assert_eq(gm_td_pages("pending"), 0);
 	gm_close(&f);
 	gm_td_free(td);
@@ -101,7 +93,7 @@ static void convert(void)
 		swp_next += swp_cycle(&swp, off);
 	gm_scene_close(&swp);
 
-	gm_note("instructions for one page: TDX %llu, then %llu; software-protected %llu, then %llu",
+	gm_note("one page: TDX %llu, then %llu; software-protected %llu, then %llu",
 		(unsigned long long)td_first, (unsigned long long)td_next / CYCLES,
 		(unsigned long long)swp_first, (unsigned long long)swp_next / CYCLES);
 	gm_assert_le(td_first, 5 * swp_first);

@@ -148,6 +148,7 @@ static void storm(void)
 				  (unsigned long long)rax);
 		}
 	gm_assert_eq(gm_td_pages("pending"), 0);
+	gm_assert_eq(gm_td_pages("mapped"), FRAMES * 512 + GM_TD_BOOT_PAGES);
 	gm_td_assert_ledger(&s);
 	gm_td_scene_close(&s);
 }

@@ -7,14 +7,14 @@
 
 #define DEBUGFS	"/sys/kernel/debug/soft_tdx/"
 
-/* The guest's own memory: 17 pages of a file of its own, at 0. */
+/* The guest's own memory, of a file of its own, at 0. */
 #define PML4	0x1000
 #define PDPT	0x2000		/* private, then shared */
 #define GDT	0x4000
 #define IDT	0x5000
 #define STACKS	0x8000		/* a page for each vCPU */
 #define CODE	0x10000
-#define BOOT	0x11000
+#define BOOT	(GM_TD_BOOT_PAGES * GM_PAGE)
 
 #define PORT_SYNC	"0xe0"
 #define PORT_VE		"0xe1"
@@ -228,6 +228,19 @@ struct gm_td *gm_td_create(unsigned int nr_vcpus, u64 attributes)
 	return td;
 }
 
+void gm_td_found(struct gm_td *td, const char *check, long times)
+{
+	char rest[sizeof(td->checks)], name[64], *at, *end;
+
+	snprintf(name, sizeof(name), "%s ", check);
+	at = strstr(td->checks, name);
+	gm_assert(at, "no %s among %s", check, td->checks);
+	at += strlen(name);
+	times += strtol(at, &end, 10);
+	snprintf(rest, sizeof(rest), "%s", end);
+	snprintf(at, sizeof(td->checks) - (at - td->checks), "%ld%s", times, rest);
+}
+
 void gm_td_free(struct gm_td *td)
 {
 	char checks[sizeof(td->checks)];
@@ -416,5 +429,13 @@ u64 gm_td_stat(struct gm_td *td, const char *name)
 	u64 v;
 
 	kvm_get_stat(&td->vm->stats, name, &v, 1);
+	return v;
+}
+
+u64 gm_td_vcpu_stat(struct gm_td *td, unsigned int cpu, const char *name)
+{
+	u64 v;
+
+	kvm_get_stat(&td->vcpu[cpu]->stats, name, &v, 1);
 	return v;
 }

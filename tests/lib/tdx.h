@@ -11,6 +11,8 @@
 #define GM_TD_ALIAS	(512ULL << 30)	/* where the guest sees shared memory */
 #define GM_TD_VE_DISABLE	(1ULL << 28)	/* attribute SEPT_VE_DISABLE */
 
+#define GM_TD_BOOT_PAGES	17		/* of the guest's own memory */
+
 /* RAX of TDCALLs, without what is in the lower half. */
 #define GM_TD_INVALID	0xc0000100
 #define GM_TD_BUSY	0x80000200
@@ -47,6 +49,8 @@ int gm_td_vcpu_cmd(struct kvm_vcpu *vcpu, u32 id, u32 flags, void *data);
 struct kvm_vm *gm_td_vm(u64 attributes);	/* initialised, without vCPUs */
 struct gm_td *gm_td_create(unsigned int nr_vcpus, u64 attributes);
 void gm_td_free(struct gm_td *td);	/* and the module found nothing wrong */
+/* The module was to find that: gm_td_free() does not mind so many of it. */
+void gm_td_found(struct gm_td *td, const char *check, long times);
 u32 gm_td_attach(struct gm_td *td, const struct gm_file *f, u64 gpa);
 u32 gm_td_slot(struct gm_td *td, const struct gm_file *f, u64 gpa, u64 off, u64 size);
 
@@ -75,6 +79,7 @@ long gm_td_pages(const char *key);
 void gm_td_inject(const char *file, const char *fmt, ...) __printf(2, 3);
 long gm_td_injected(void);
 u64 gm_td_stat(struct gm_td *td, const char *name);
+u64 gm_td_vcpu_stat(struct gm_td *td, unsigned int cpu, const char *name);
 
 /* tdx_scene.c */
 

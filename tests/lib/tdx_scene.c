@@ -16,8 +16,8 @@ struct gm_td_leaves gm_td_leaves(void)
 	};
 }
 
-void gm_td_assert_leaves(const struct gm_td_leaves *before, long aug_4k, long aug_2m, long demote,
-			long remove_4k, long remove_2m)
+void gm_td_assert_leaves(const struct gm_td_leaves *before, long aug_4k, long aug_2m,
+			 long demote, long remove_4k, long remove_2m)
 {
 	struct gm_td_leaves now = gm_td_leaves();
 

@@ -133,6 +133,7 @@ static int tdx_mem_block(struct kvm *kvm, gfn_t gfn, enum pg_level level)
 	if (tdx_mem_failed(kvm, "TDH.MEM.RANGE.BLOCK", err, entry, state))
 		return -EIO;
 
+	tdx_mem_do_wrong(kvm, TDX_WRONG_NO_TRACK, gfn, level, 0);
 	return tdx_mem_track(kvm);
 }
 
@@ -152,7 +153,10 @@ static int tdx_mem_add_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 
 	if (likely(mem->state == TD_STATE_RUNNABLE)) {
 		leaf = "TDH.MEM.PAGE.AUG";
+		tdx_mem_do_wrong(kvm, TDX_WRONG_PROMOTE, gfn, level, pfn);
+		tdx_mem_do_wrong(kvm, TDX_WRONG_PIN, gfn, level, pfn);
 		err = tdh_mem_page_aug(&mem->td, gpa, level, pfn, &entry, &state);
+		tdx_mem_do_wrong(kvm, TDX_WRONG_UNPIN, gfn, level, pfn);
 	} else {
 		lockdep_assert_held(&kvm->slots_lock);
 		if (KVM_BUG_ON(!mem->page_add_src || level != PG_LEVEL_4K, kvm))
@@ -211,7 +215,12 @@ static int tdx_mem_remove_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 	lockdep_assert_held_write(&kvm->mmu_lock);
 
 	/* The key goes after the last page, and comes before the first. */
-	if (KVM_BUG_ON(mem->hkid <= 0, kvm) || tdx_mem_block(kvm, gfn, level))
+	if (KVM_BUG_ON(mem->hkid <= 0, kvm))
+		return -EIO;
+
+	tdx_mem_do_wrong(kvm, TDX_WRONG_NO_BLOCK, gfn, level, pfn);
+	tdx_mem_do_wrong(kvm, TDX_WRONG_STILL_MAPPED, gfn, level, pfn);
+	if (tdx_mem_block(kvm, gfn, level))
 		return -EIO;
 
 	do {

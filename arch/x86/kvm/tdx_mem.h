@@ -52,4 +52,32 @@ int tdx_mem_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 ext_exit_qual);
 int tdx_mem_init_region(struct kvm_vcpu *vcpu, const struct kvm_tdx_cmd *cmd);
 int tdx_mem_finalize(struct kvm *kvm, u64 *hw_error);
 
+/**
+ * enum tdx_mem_wrong - what a test can have done wrong, in tdx_mem_wrong.c
+ * @TDX_WRONG_NO_BLOCK: remove what is not blocked
+ * @TDX_WRONG_NO_TRACK: remove what is blocked and not tracked
+ * @TDX_WRONG_STILL_MAPPED: give back a page that is mapped
+ * @TDX_WRONG_PROMOTE: map 2 MiB where there is a table
+ * @TDX_WRONG_PIN: take a reference of a page that is mapped
+ * @TDX_WRONG_UNPIN: and let go of it; goes with the one before
+ */
+enum tdx_mem_wrong {
+	TDX_WRONG_NO_BLOCK,
+	TDX_WRONG_NO_TRACK,
+	TDX_WRONG_STILL_MAPPED,
+	TDX_WRONG_PROMOTE,
+	TDX_WRONG_PIN,
+	TDX_WRONG_UNPIN,
+};
+
+#ifdef CONFIG_KVM_TDX_MEM_WRONG
+void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
+		      enum pg_level level, kvm_pfn_t pfn);
+#else
+static inline void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
+				    enum pg_level level, kvm_pfn_t pfn)
+{
+}
+#endif
+
 #endif /* __KVM_X86_TDX_MEM_H */

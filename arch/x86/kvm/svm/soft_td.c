@@ -47,16 +47,14 @@ static int soft_td_vm_init(struct kvm *kvm)
 	if (r || !is_soft_td(kvm))
 		return r;
 
+	r = -ENOMEM;
 	kvm->arch.tdx_mem = kzalloc_obj(*kvm->arch.tdx_mem, GFP_KERNEL_ACCOUNT);
 	if (!kvm->arch.tdx_mem)
-		return -ENOMEM;
+		goto err;
 
 	r = soft_tdx_get();
-	if (r) {
-		kfree(kvm->arch.tdx_mem);
-		kvm->arch.tdx_mem = NULL;
-		return r;
-	}
+	if (r)
+		goto err;
 
 	kvm->max_vcpus = min(kvm->max_vcpus, SOFT_TDX_MAX_VPS);
 	kvm->arch.has_private_mem = true;
@@ -65,6 +63,12 @@ static int soft_td_vm_init(struct kvm *kvm)
 	/* As in a TDX VM: KVM does not zap private memory for its own reasons. */
 	kvm->arch.disabled_quirks |= KVM_X86_QUIRK_IGNORE_GUEST_PAT;
 	return 0;
+
+err:
+	kfree(kvm->arch.tdx_mem);
+	kvm->arch.tdx_mem = NULL;
+	soft_td_svm_ops.vm_destroy(kvm);
+	return r;
 }
 
 /* A page of the module; NULL and 0 if there is none. */
@@ -473,7 +477,14 @@ static int soft_td_max_mapping_level(struct kvm *kvm, kvm_pfn_t pfn, bool is_pri
 	       soft_td_svm_ops.gmem_max_mapping_level(kvm, pfn, is_private) : 0;
 }
 
-/* KVM would zap all memory of the guest for them, or read its instructions. */
+/* Nested guests would walk tables that KVM shadows, and not the S-EPT. */
+static int soft_td_set_efer(struct kvm_vcpu *vcpu, u64 efer)
+{
+	if (to_soft_td_vcpu(vcpu) && efer & EFER_SVME)
+		return 1;
+	return soft_td_svm_ops.set_efer(vcpu, efer);
+}
+
 static void soft_td_after_set_cpuid(struct kvm_vcpu *vcpu)
 {
 	if (is_soft_td(vcpu->kvm))
@@ -486,11 +497,12 @@ static void soft_td_after_set_cpuid(struct kvm_vcpu *vcpu)
  * @ops: the operations of kvm_amd, complete
  *
  * Guests with four levels of nested tables and a shared bit that the host's
- * address width leaves room for.
+ * address width leaves room for. Not with AVIC, for which KVM zaps the page of the
+ * local APIC, whatever is there.
  */
 void __init soft_td_hardware_setup(struct kvm_x86_ops *ops)
 {
-	if (!tdp_mmu_enabled || pgtable_l5_enabled() ||
+	if (!tdp_mmu_enabled || enable_apicv || pgtable_l5_enabled() ||
 	    kvm_host.maxphyaddr <= SOFT_TDX_SHARED_BIT)
 		return;
 
@@ -508,6 +520,7 @@ void __init soft_td_hardware_setup(struct kvm_x86_ops *ops)
 	ops->vcpu_free = soft_td_vcpu_free;
 	ops->vcpu_needs_initialization = soft_td_vcpu_needs_init;
 	ops->vcpu_after_set_cpuid = soft_td_after_set_cpuid;
+	ops->set_efer = soft_td_set_efer;
 	ops->vcpu_mem_enc_unlocked_ioctl = soft_td_vcpu_ioctl;
 	ops->vcpu_run = soft_td_vcpu_run;
 	ops->handle_exit = soft_td_handle_exit;
