@@ -28,6 +28,7 @@ kbuild() {
 # The fragments a kernel is configured from.
 fragments() {
 	echo "$TOP/configs/test.config"
+	[ "$1" = stock ] || echo "$TOP/configs/ours.config"
 	[ "$1" != debug ] || echo "$TOP/configs/debug.config"
 }
 

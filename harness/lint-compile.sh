@@ -7,7 +7,8 @@ COMPILED=(mm/gmem/ arch/x86/kvm/)
 lint_fragments() {
 	echo "$TOP/configs/test.config"
 	echo "$TOP/configs/cc.config"
-	[ "$1" != module ] || echo "$TOP/configs/cc-module.config"
+	[[ $1 = stock-* ]] || echo "$TOP/configs/ours.config"
+	[ "${1#stock-}" != module ] || echo "$TOP/configs/cc-module.config"
 }
 
 # Objects outside the compiled directories that patches change.

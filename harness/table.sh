@@ -12,6 +12,7 @@ ROWS=(
 	'gmem|4k|gmem, 4 KiB'
 	'gmem|hugetlb-2m|gmem, 2 MiB'
 	'gmem|1g|gmem, 1 GiB'
+	'gmem|tdx-2m|TDX (software module), 2 MiB'
 )
 
 # Memory that changes hands, the same way.
@@ -263,6 +264,12 @@ meaning() {
 		"$(value "$gmem" refs)" "$(value "$stock" refs)"
 }
 
+# What the TDX module was asked for.
+meaning_tdx() {
+	[ -z "$1" ] || printf 'The TDX guest accepts and writes to its memory by %d AUG of 2 MiB and %d of 4 KiB. One page of it shared: %d DEMOTE.\n' \
+		"$(value "$1" aug_2m)" "$(value "$1" aug_4k)" "$(value "$1" demote)"
+}
+
 ratio() {
 	awk "BEGIN { printf \"%.2f\", $1 / $2 }"
 }
@@ -287,6 +294,7 @@ verb_run() {
 		done < <(measured "$kernel")
 	done
 	meaning "${got[stock 4k]:-}" "${got[stock vm-hugetlb-2m]:-}" "${got[gmem hugetlb-2m]:-}"
+	meaning_tdx "${got[gmem tdx-2m]:-}"
 	print_gives "${gives[@]}"
 	print_boots || exit 1
 	[ ${#got[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) ] || exit 1

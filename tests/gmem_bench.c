@@ -7,7 +7,7 @@
  * Instructions are the TSC's, so they mean something under -icount shift=0 only.
  * Boot with nokaslr: references are read from struct page through /proc/kcore.
  */
-#include "gmem_test.h"
+#include "tdx.h"
 
 #define VMEMMAP		0xffffea0000000000ULL	/* without KASLR, 4-level tables */
 #define PAGE_STRUCT	64
@@ -15,6 +15,7 @@
 #define PM_PFN		((1ULL << 55) - 1)
 #define PM_PRESENT	(1ULL << 63)
 #define SEED		3
+#define OFF		(5 * GM_PAGE)
 
 struct kind {
 	const char *name;
@@ -58,7 +59,7 @@ static void usage(const char *name)
 {
 	size_t i;
 
-	printf("Usage: %s [--mib N] KIND...\nKinds:", name);
+	printf("Usage: %s [--mib N] KIND...\nKinds: tdx-2m", name);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		printf(" %s", kinds[i].name);
 	for (i = 0; i < ARRAY_SIZE(gives); i++)
@@ -200,9 +201,41 @@ static void measure(const struct kind *k, uint64_t bytes)
 		gm_pool_resize(k->block, 0);
 }
 
+/* A TDX guest accepts its memory first. At the end the host gets a page of it. */
+static void measure_td(const char *name, uint64_t bytes)
+{
+	struct gm_td_leaves before, after;
+	long memmap = memmap_kb();
+	struct gm_td_scene s;
+	uint64_t cycles, taken;
+
+	if (bytes % GM_2M) {
+		printf("kind=%s error=size\n", name);
+		return;
+	}
+	s = gm_td_scene_open(1, bytes, 0);
+	before = gm_td_leaves();
+	taken = gm_td_vcpu_stat(s.td, 0, "pf_taken");
+	cycles = rdtsc();
+	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, bytes / GM_2M);
+	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA, bytes, GM_PAGE, SEED), GM_TD_SYNC);
+	cycles = rdtsc() - cycles;
+	taken = gm_td_vcpu_stat(s.td, 0, "pf_taken") - taken;
+	memmap = bytes / GM_PAGE * PAGE_STRUCT / 1024 + memmap_kb() - memmap;
+	printf("kind=%s mib=%lu faults=%lu instructions=%lu held_kb=%ld memmap_kb=%ld refs=%ld",
+	       name, (unsigned long)(bytes >> 20), (unsigned long)taken, (unsigned long)cycles,
+	       (long)(gm_held(&s.f) >> 10), memmap, gmem_refs(&s.f));
+
+	gm_set_ok(&s.f, OFF, GM_PAGE, false);
+	after = gm_td_leaves();
+	printf(" aug_2m=%ld aug_4k=%ld demote=%ld\n", after.aug_2m - before.aug_2m,
+	       after.aug_4k - before.aug_4k, after.demote - before.demote);
+	fflush(stdout);
+	gm_td_scene_close(&s);
+}
+
 #define UNTOUCHED	(16 * GM_1G)
 #define HUGE_FILE	(1024 * GM_1G)
-#define OFF		(5 * GM_PAGE)
 
 /* The state of 16 GiB that nobody has touched. */
 static uint64_t cost_untouched(const struct gm_source *src)
@@ -343,6 +376,10 @@ static bool measure_kind(const char *name, uint64_t bytes)
 			measure(&kinds[i], bytes);
 			return true;
 		}
+	}
+	if (!strcmp(name, "tdx-2m")) {
+		measure_td(name, bytes);
+		return true;
 	}
 	for (i = 0; i < ARRAY_SIZE(gives); i++) {
 		if (!strcmp(name, gives[i].name)) {

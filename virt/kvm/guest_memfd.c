@@ -108,31 +108,6 @@ static void kvm_gmem_gfn_range(struct kvm_memory_slot *slot, pgoff_t start,
 	};
 }
 
-static int kvm_gmem_prepare(struct gmem_view *view, const struct gmem_range *r)
-{
-	struct kvm_gmem_view *v = to_kvm_gmem_view(view);
-	unsigned long index = r->window_start;
-	struct kvm_memory_slot *slot;
-	struct kvm_gfn_range range;
-
-	for (slot = kvm_gmem_first_slot(v, &index, r->window_end - 1); slot;
-	     slot = kvm_gmem_next_slot(v, slot, &index, r->window_end - 1)) {
-		if (!v->open) {
-			v->open = true;
-			KVM_MMU_LOCK(v->kvm);
-			kvm_mmu_invalidate_start(v->kvm);
-		}
-		kvm_gmem_gfn_range(slot, r->window_start, r->window_end, &range);
-		kvm_mmu_invalidate_range_add(v->kvm, range.start, range.end);
-		if (kvm_gmem_slot_end(slot) >= r->window_end)
-			break;
-	}
-	if (v->open)
-		KVM_MMU_UNLOCK(v->kvm);
-
-	return 0;
-}
-
 /*
  * In a slot with a second source, shared pages are mapped from userspace_addr:
  * none of our business.
@@ -147,6 +122,77 @@ static enum kvm_gfn_range_filter kvm_gmem_filter(struct kvm_memory_slot *slot,
 	if ((state & GMEM_SHARED) && kvm_memslot_is_gmem_only(slot))
 		filter |= KVM_FILTER_SHARED;
 	return filter;
+}
+
+/**
+ * kvm_arch_gmem_prepare - make it possible to zap a range exactly
+ * @kvm: the VM
+ * @range: of one memslot, with what is to be zapped of it
+ *
+ * For an architecture that would lose what a mapping has outside of the range.
+ *
+ * Context: mmu_lock held for write, let go of and taken again if need be; a
+ * retry window is open around the range.
+ * Return: 0, or -ENOMEM with no more changed than the size of mappings.
+ */
+int __weak kvm_arch_gmem_prepare(struct kvm *kvm, const struct kvm_gfn_range *range)
+{
+	return 0;
+}
+
+/*
+ * With the window open nothing is mapped that reaches into the range from the
+ * outside, so what is split now stays so.
+ */
+static int kvm_gmem_split(struct kvm_gmem_view *v, const struct gmem_range *r)
+{
+	unsigned long index = r->start;
+	struct kvm_memory_slot *slot;
+	struct kvm_gfn_range range;
+	int err;
+
+	for (slot = kvm_gmem_first_slot(v, &index, r->end - 1); slot;
+	     slot = kvm_gmem_next_slot(v, slot, &index, r->end - 1)) {
+		kvm_gmem_gfn_range(slot, r->start, r->end, &range);
+		range.attr_filter = kvm_gmem_filter(slot, r->filter);
+		err = kvm_arch_gmem_prepare(v->kvm, &range);
+		if (err || kvm_gmem_slot_end(slot) >= r->end)
+			return err;
+	}
+	return 0;
+}
+
+static int kvm_gmem_prepare(struct gmem_view *view, const struct gmem_range *r)
+{
+	struct kvm_gmem_view *v = to_kvm_gmem_view(view);
+	unsigned long index = r->window_start;
+	struct kvm_memory_slot *slot;
+	struct kvm_gfn_range range;
+	int err;
+
+	for (slot = kvm_gmem_first_slot(v, &index, r->window_end - 1); slot;
+	     slot = kvm_gmem_next_slot(v, slot, &index, r->window_end - 1)) {
+		if (!v->open) {
+			v->open = true;
+			KVM_MMU_LOCK(v->kvm);
+			kvm_mmu_invalidate_start(v->kvm);
+		}
+		kvm_gmem_gfn_range(slot, r->window_start, r->window_end, &range);
+		kvm_mmu_invalidate_range_add(v->kvm, range.start, range.end);
+		if (kvm_gmem_slot_end(slot) >= r->window_end)
+			break;
+	}
+	if (!v->open)
+		return 0;
+
+	err = kvm_gmem_split(v, r);
+	if (err) {
+		v->open = false;
+		kvm_mmu_invalidate_end(v->kvm);
+	}
+	KVM_MMU_UNLOCK(v->kvm);
+
+	return err;
 }
 
 static void kvm_gmem_invalidate_begin(struct gmem_view *view,

@@ -6,6 +6,9 @@
 #include <linux/sched.h>
 
 #include "cpuid.h"
+#include "mmu.h"
+#include "mmu/mmu_internal.h"
+#include "mmu/tdp_mmu.h"
 #include "trace.h"
 
 /* For virt/kvm/gmem_access.c. */
@@ -14,6 +17,30 @@ bool kvm_arch_gmem_readable(struct kvm *kvm)
 	return !kvm_arch_has_private_mem(kvm) ||
 	       kvm->arch.vm_type == KVM_X86_SW_PROTECTED_VM;
 }
+
+#ifdef CONFIG_X86_64
+/*
+ * Memory of an S-EPT that is unmapped is lost to the guest, so only a whole
+ * mapping may be. For virt/kvm/guest_memfd.c.
+ */
+int kvm_arch_gmem_prepare(struct kvm *kvm, const struct kvm_gfn_range *range)
+{
+	const gfn_t ends[] = { range->start, range->end };
+	int i, r;
+
+	if (!kvm_has_mirrored_tdp(kvm) || !(range->attr_filter & KVM_FILTER_PRIVATE))
+		return 0;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		if (IS_ALIGNED(ends[i], KVM_PAGES_PER_HPAGE(PG_LEVEL_2M)))
+			continue;
+		r = kvm_tdp_mmu_split_mirror(kvm, ends[i]);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+#endif
 
 /**
  * kvm_gmem_record_steal_time - record_steal_time() for memory of a file

@@ -58,4 +58,10 @@ struct kvm_memory_attributes2 {
 /* KVM_CHECK_EXTENSION: attributes that can be set on a guest_memfd of the VM. */
 #define KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES	252
 
+/*
+ * KVM_CREATE_VM: a TDX VM on a software TDX module, of kernels for development.
+ * It has the ioctls of KVM_X86_TDX_VM. KVM_CAP_VM_TYPES is a mask in an int.
+ */
+#define KVM_X86_SOFT_TDX_VM	30
+
 #endif /* _UAPI_LINUX_KVM_GMEM_H */

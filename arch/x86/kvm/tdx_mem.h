@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Private memory of TDX guests: the part of a vendor module that is the same
+ * for every TDX module. The vendor module creates TDs and runs their vCPUs.
+ */
+#ifndef __KVM_X86_TDX_MEM_H
+#define __KVM_X86_TDX_MEM_H
+
+#include <linux/kvm_host.h>
+#include <asm/tdx.h>
+
+struct kvm_mmu_page;
+
+/* As the module's OP_STATE. */
+enum kvm_tdx_state {
+	TD_STATE_UNINITIALIZED = 0,
+	TD_STATE_INITIALIZED,
+	TD_STATE_RUNNABLE,
+};
+
+/**
+ * struct kvm_tdx_mem - private memory of one TD
+ * @td: control pages, as the tdh_*() wrappers want them
+ * @hkid: private key, above 0 from creation until all private memory is gone
+ * @state: changes under slots_lock with all vCPUs locked
+ * @page_add_src: page whose contents are added, only while one is; protected by
+ *	slots_lock
+ * @wait_for_sept_zap: keeps vCPUs from entering the TD, since they would take
+ *	locks in the module; protected by mmu_lock held for write
+ */
+struct kvm_tdx_mem {
+	struct tdx_td td;
+	int hkid;
+	enum kvm_tdx_state state;
+	struct page *page_add_src;
+	bool wait_for_sept_zap;
+};
+
+/* NULL if the VM has no S-EPT. */
+static inline struct kvm_tdx_mem *to_tdx_mem(struct kvm *kvm)
+{
+	return kvm->arch.tdx_mem;
+}
+
+/* For struct kvm_x86_ops. */
+int tdx_mem_set_external_spte(struct kvm *kvm, gfn_t gfn, u64 old_spte,
+			      u64 new_spte, enum pg_level level);
+void tdx_mem_free_external_spt(struct kvm *kvm, struct kvm_mmu_page *sp);
+int tdx_mem_max_mapping_level(struct kvm *kvm, kvm_pfn_t pfn, bool is_private);
+
+int tdx_mem_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 ext_exit_qual);
+int tdx_mem_init_region(struct kvm_vcpu *vcpu, const struct kvm_tdx_cmd *cmd);
+int tdx_mem_finalize(struct kvm *kvm, u64 *hw_error);
+
+/**
+ * enum tdx_mem_wrong - what a test can have done wrong, in tdx_mem_wrong.c
+ * @TDX_WRONG_NO_BLOCK: remove what is not blocked
+ * @TDX_WRONG_NO_TRACK: remove what is blocked and not tracked
+ * @TDX_WRONG_STILL_MAPPED: give back a page that is mapped
+ * @TDX_WRONG_PROMOTE: map 2 MiB where there is a table
+ * @TDX_WRONG_PIN: take a reference of a page that is mapped
+ * @TDX_WRONG_UNPIN: and let go of it; goes with the one before
+ */
+enum tdx_mem_wrong {
+	TDX_WRONG_NO_BLOCK,
+	TDX_WRONG_NO_TRACK,
+	TDX_WRONG_STILL_MAPPED,
+	TDX_WRONG_PROMOTE,
+	TDX_WRONG_PIN,
+	TDX_WRONG_UNPIN,
+};
+
+#ifdef CONFIG_KVM_TDX_MEM_WRONG
+void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
+		      enum pg_level level, kvm_pfn_t pfn);
+#else
+static inline void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
+				    enum pg_level level, kvm_pfn_t pfn)
+{
+}
+#endif
+
+#endif /* __KVM_X86_TDX_MEM_H */

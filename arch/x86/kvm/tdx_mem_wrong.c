@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What tdx_mem.c must not do, for tests of who would notice
+ *
+ * Each is tried before the right thing is done. A module that is any good refuses
+ * it, so that the guest does not notice.
+ */
+#include <linux/kvm_host.h>
+#include <linux/moduleparam.h>
+#include <linux/page_ref.h>
+#include <asm/tdx.h>
+
+#include "tdx_mem.h"
+
+/* BIT(enum tdx_mem_wrong), until it is taken back. */
+static uint tdx_mem_wrong;
+module_param(tdx_mem_wrong, uint, 0600);
+
+void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
+		      enum pg_level level, kvm_pfn_t pfn)
+{
+	struct tdx_td *td = &to_tdx_mem(kvm)->td;
+	gfn_t frame = gfn & ~(KVM_PAGES_PER_HPAGE(PG_LEVEL_2M) - 1);
+	u64 entry, state;
+
+	if (!(READ_ONCE(tdx_mem_wrong) & BIT(what)))
+		return;
+
+	switch (what) {
+	case TDX_WRONG_NO_BLOCK:
+	case TDX_WRONG_NO_TRACK:
+		tdh_mem_page_remove(td, gfn_to_gpa(gfn), level, &entry, &state);
+		break;
+	case TDX_WRONG_STILL_MAPPED:
+		tdh_phymem_page_wbinvd_hkid(to_tdx_mem(kvm)->hkid, pfn);
+		break;
+	case TDX_WRONG_PROMOTE:
+		if (level == PG_LEVEL_4K)
+			tdh_mem_page_aug(td, gfn_to_gpa(frame), PG_LEVEL_2M,
+					 pfn & ~(KVM_PAGES_PER_HPAGE(PG_LEVEL_2M) - 1),
+					 &entry, &state);
+		break;
+	case TDX_WRONG_PIN:
+		page_ref_inc(pfn_to_page(pfn));
+		break;
+	case TDX_WRONG_UNPIN:
+		if (READ_ONCE(tdx_mem_wrong) & BIT(TDX_WRONG_PIN))
+			page_ref_dec(pfn_to_page(pfn));
+		break;
+	}
+}
