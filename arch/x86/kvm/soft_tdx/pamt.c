@@ -88,9 +88,10 @@ static void check_unreferenced(u64 pfn, unsigned long nr)
 
 static void pamt_unclaim(u64 pfn, unsigned long nr)
 {
-	/* Whoever takes a page next sees what its last owner left there. */
-	while (nr--)
+	while (nr--) {
+		/* What was done to the page is done before somebody else takes it. */
 		smp_store_release(&pamt[pfn + nr].type, PT_NDA);
+	}
 }
 
 /**
