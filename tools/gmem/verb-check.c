@@ -194,11 +194,15 @@ static void check_list(struct check *c, const struct file *f)
 
 static int check_file(struct check *c, const struct file *f)
 {
+	struct file again = *f;
 	struct gmem_run *runs;
 	struct target t;
 	size_t nr;
 	int err;
 
+	/* It may be closed by now, or be another one. */
+	if (file_read(&again) || file_stat(&again, GMEM_STAT_INO) != file_stat(f, GMEM_STAT_INO))
+		return DONE;
 	check_reading(c, f);
 	check_list(c, f);
 	if (target_take(file_name(f), &t))
@@ -217,35 +221,94 @@ static int check_file(struct check *c, const struct file *f)
 	return DONE;
 }
 
-static int check_machine(struct check *c, int status)
-{
-	struct files files;
-	uint64_t blocks[3] = { }, is;
-	size_t i;
-	int err = files_scan(&files);
+enum sum {
+	SUM_FILES,
+	SUM_4K,
+	SUM_2M,
+	SUM_1G,
+	SUM_NR,
+};
 
+static bool read_counters(uint64_t sum[SUM_NR])
+{
+	static const char * const paths[SUM_NR] = {
+		[SUM_FILES] = "/sys/kernel/mm/gmem/files",
+		[SUM_4K] = "/sys/kernel/mm/gmem/blocks_4k",
+		[SUM_2M] = "/sys/kernel/mm/gmem/blocks_2m",
+		[SUM_1G] = "/sys/kernel/mm/gmem/blocks_1g",
+	};
+	bool good = true;
+	int i;
+
+	for (i = 0; i < SUM_NR; i++)
+		good &= read_number(paths[i], &sum[i]);
+	return good;
+}
+
+static void add_up(const struct files *files, uint64_t sum[SUM_NR])
+{
+	size_t i;
+
+	memset(sum, 0, SUM_NR * sizeof(*sum));
+	sum[SUM_FILES] = files->nr;
+	for (i = 0; i < files->nr; i++) {
+		sum[SUM_4K] += file_stat(&files->file[i], GMEM_STAT_BLOCKS_4K);
+		sum[SUM_2M] += file_stat(&files->file[i], GMEM_STAT_BLOCKS_2M);
+		sum[SUM_1G] += file_stat(&files->file[i], GMEM_STAT_BLOCKS_1G);
+	}
+}
+
+/*
+ * Files are read one after another, so the sum can be wrong while guests run. What is
+ * wrong each time, with counters that did not move meanwhile, is a failure.
+ */
+static void check_sums(struct check *c)
+{
+	uint64_t sum[SUM_NR] = { }, before[SUM_NR], after[SUM_NR];
+	bool rested = false, agrees = false;
+	struct files files;
+	unsigned int i;
+
+	for (i = 0; i < READINGS && !agrees; i++) {
+		if (!read_counters(before) || files_scan(&files))
+			return;
+		add_up(&files, sum);
+		files_free(&files);
+		if (!read_counters(after) || memcmp(before, after, sizeof(after)))
+			continue;
+		/* Files that only mappings keep, or other namespaces have, are not seen. */
+		if (sum[SUM_FILES] < after[SUM_FILES])
+			return;
+		rested = true;
+		agrees = !memcmp(sum, after, sizeof(sum));
+	}
+	if (!rested) {
+		c->busy++;
+		return;
+	}
+	result(c, NULL, "single pages of all files", sum[SUM_4K], after[SUM_4K]);
+	result(c, NULL, "2M blocks of all files", sum[SUM_2M], after[SUM_2M]);
+	result(c, NULL, "1G blocks of all files", sum[SUM_1G], after[SUM_1G]);
+}
+
+static int check_machine(struct check *c)
+{
+	int status = DONE, err;
+	struct files files;
+	size_t i;
+
+	err = files_scan(&files);
 	if (err)
 		return no_proc(err);
 	for (i = 0; i < files.nr; i++) {
 		if (check_file(c, &files.file[i]))
 			status = FAILED;
-		blocks[0] += file_stat(&files.file[i], GMEM_STAT_BLOCKS_4K);
-		blocks[1] += file_stat(&files.file[i], GMEM_STAT_BLOCKS_2M);
-		blocks[2] += file_stat(&files.file[i], GMEM_STAT_BLOCKS_1G);
-	}
-	/* Only if all files are seen and nothing is on its way do these add up. */
-	if (!c->busy && !files.denied && read_number("/sys/kernel/mm/gmem/files", &is) &&
-	    is == files.nr) {
-		if (read_number("/sys/kernel/mm/gmem/blocks_4k", &is))
-			result(c, NULL, "single pages of all files", blocks[0], is);
-		if (read_number("/sys/kernel/mm/gmem/blocks_2m", &is))
-			result(c, NULL, "2M blocks of all files", blocks[1], is);
-		if (read_number("/sys/kernel/mm/gmem/blocks_1g", &is))
-			result(c, NULL, "1G blocks of all files", blocks[2], is);
 	}
 	if (files.denied) {
 		note("the files of %zu processes may not be seen: become root", files.denied);
 		status = FAILED;
+	} else {
+		check_sums(c);
 	}
 	files_free(&files);
 	return status;
@@ -285,7 +348,7 @@ int verb_check(int argc, char **argv)
 		if (!status)
 			status = check_file(&c, &t.file);
 	} else {
-		status = check_machine(&c, DONE);
+		status = check_machine(&c);
 	}
 	if (status && !c.done)
 		return status;
