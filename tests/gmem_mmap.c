@@ -4,6 +4,9 @@
  * one by one out of a block that the guest keeps, and refusals.
  */
 #include <linux/userfaultfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "gmem_test.h"
 
@@ -407,6 +410,76 @@ static void one_page_each(unsigned int source)
 	close_scene(&s);
 }
 
+#define CORE	"/tmp/gmem-core"
+
+/* All that a core of this process can have in it. */
+static void dump_core(void)
+{
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	int status;
+	pid_t pid;
+
+	gm_assert(gm_write("/proc/sys/kernel/core_pattern", CORE), "%s", strerror(errno));
+	fflush(stdout);
+	pid = fork();
+	gm_assert(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		gm_assert_ok(setrlimit(RLIMIT_CORE, &all));
+		gm_assert(gm_write("/proc/self/coredump_filter", "0x3f"), "%s", strerror(errno));
+		abort();
+	}
+	gm_assert_eq(waitpid(pid, &status, 0), pid);
+	gm_assert(WIFSIGNALED(status) && WCOREDUMP(status), "status %#x, no core", status);
+}
+
+static bool core_has(u64 word)
+{
+	int fd = open(CORE, O_RDONLY);
+	struct stat st;
+	bool found;
+	void *mem;
+
+	gm_assert(fd >= 0, "%s: %s", CORE, strerror(errno));
+	gm_assert_ok(fstat(fd, &st));
+	mem = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	gm_assert(mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	found = memmem(mem, st.st_size, &word, sizeof(word));
+	gm_assert_ok(munmap(mem, st.st_size));
+	close(fd);
+	return found;
+}
+
+/* A core has shared memory in it, and nothing of a page that is private. */
+static void core(unsigned int source)
+{
+	const struct gm_source *src = &gm_sources[source];
+	/* No constant, which a core has in the program. */
+	const u64 seed = gm_seed, middle = GM_PAGE / 2;
+	struct gm_vm *g;
+	struct gm_file f;
+	char *mem;
+
+	gm_need_source(src, GM_2M);
+	g = gm_vm_create(GM_SWP, 1, 0);
+	f = gm_create_from(g->vm, src, GM_2M, GM_MMAP);
+	mem = gm_mmap(&f, 0, f.size);
+	gm_set_ok(&f, 0, 2 * GM_PAGE, false);
+	gm_host_fill(mem, 0, 2 * GM_PAGE, seed);
+	gm_set_ok(&f, GM_PAGE, GM_PAGE, true);
+
+	dump_core();
+	gm_assert(core_has(gm_word(seed, middle)), "nothing of the shared page");
+	gm_assert(!core_has(gm_word(seed, GM_PAGE + middle)), "the private page is in it");
+
+	/* It was there all the time. */
+	gm_set_ok(&f, GM_PAGE, GM_PAGE, false);
+	gm_assert_eq(gm_host_differ(mem, 0, 2 * GM_PAGE, seed), 0);
+	gm_assert_ok(unlink(CORE));
+	gm_assert_ok(munmap(mem, f.size));
+	gm_close(&f);
+	gm_vm_free(g);
+}
+
 #define CASE(name, call) static void name(void) { call; }
 
 CASE(both_4k, both_ways(GM_SRC_4K, 1024))
@@ -432,6 +505,9 @@ CASE(calls_2m, mapping_calls(GM_SRC_THP_2M, 2))
 CASE(calls_htlb_2m, mapping_calls(GM_SRC_HTLB_2M, 2))
 CASE(vmemmap_2m, one_page_each(GM_SRC_HTLB_2M))
 CASE(vmemmap_1g, one_page_each(GM_SRC_HTLB_1G))
+CASE(core_4k, core(GM_SRC_4K))
+CASE(core_2m, core(GM_SRC_THP_2M))
+CASE(core_htlb_2m, core(GM_SRC_HTLB_2M))
 
 static const struct gm_case cases[] = {
 	{ "both_ways_4k", both_4k },
@@ -457,6 +533,9 @@ static const struct gm_case cases[] = {
 	{ "calls_hugetlb_2m", calls_htlb_2m },
 	{ "vmemmap_2m", vmemmap_2m },
 	{ "vmemmap_1g", vmemmap_1g },
+	{ "core_4k", core_4k },
+	{ "core_2m", core_2m },
+	{ "core_hugetlb_2m", core_htlb_2m },
 };
 
 int main(int argc, char **argv)
