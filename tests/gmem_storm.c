@@ -369,7 +369,10 @@ static void *flip_thread(void *arg)
 
 	for (i = 0; i < g->rounds; i++) {
 		gm_set_ok(&g->s.f, 0, g->s.f.size, i % 2 == 0);
-		gm_assert_eq(gm_fdinfo(&g->s.f, "gmem-private"), i % 2 ? 0 : g->s.f.size);
+		gm_assert_eq(gm_is_private(&g->s.f, 0), i % 2 == 0);
+		gm_assert(is_uniform(&g->s.f, 0, g->s.f.size), "half of it");
+		gm_assert_eq(gm_fdinfo(&g->s.f, "gmem-private"),
+			     i % 2 ? 0 : gm_fdinfo(&g->s.f, "gmem-allocated"));
 		if (i % 2)
 			gm_host_fill(g->s.mem + i % 64 * GM_PAGE, 0, 64, SEED);
 	}
