@@ -21,9 +21,12 @@ void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 {
 	struct tdx_td *td = &to_tdx_mem(kvm)->td;
 	gfn_t frame = gfn & ~(KVM_PAGES_PER_HPAGE(PG_LEVEL_2M) - 1);
+	enum tdx_mem_wrong asked = what;
 	u64 entry, state;
 
-	if (!(READ_ONCE(tdx_mem_wrong) & BIT(what)))
+	if (what == TDX_WRONG_UNPIN)
+		asked = TDX_WRONG_PIN;
+	if (!(READ_ONCE(tdx_mem_wrong) & BIT(asked)))
 		return;
 
 	switch (what) {
@@ -44,8 +47,7 @@ void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 		page_ref_inc(pfn_to_page(pfn));
 		break;
 	case TDX_WRONG_UNPIN:
-		if (READ_ONCE(tdx_mem_wrong) & BIT(TDX_WRONG_PIN))
-			page_ref_dec(pfn_to_page(pfn));
+		page_ref_dec(pfn_to_page(pfn));
 		break;
 	}
 }
