@@ -10,6 +10,22 @@ static const struct argp_option options[] = {
 	{ }
 };
 
+error_t file_parse(int key, char *arg, struct argp_state *state, const char **target)
+{
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (*target)
+			argp_error(state, "one file at a time");
+		*target = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "no file: name one as in gmem list, like 1234/15");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 error_t range_parse(int key, char *arg, struct argp_state *state)
 {
 	struct range *r = state->input;
@@ -23,19 +39,11 @@ error_t range_parse(int key, char *arg, struct argp_state *state)
 		if (!parse_size(arg, &r->size) || !r->size)
 			argp_error(state, "--size %s is no size: write it like 2M", arg);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (r->target)
-			argp_error(state, "one file at a time");
-		r->target = arg;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "no file: name one as in gmem list, like 1234/15");
-		return 0;
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = NULL;
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return file_parse(key, arg, state, &r->target);
 	}
 }
 

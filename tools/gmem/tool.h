@@ -160,6 +160,8 @@ struct range {
 	uint64_t size;		/* 0: to the end */
 };
 
+/* The one argument of a verb about one file. */
+error_t file_parse(int key, char *arg, struct argp_state *state, const char **target);
 error_t range_parse(int key, char *arg, struct argp_state *state);
 extern const struct argp_child range_options[];
 /* The end and the file; prints what is wrong and returns a status. */

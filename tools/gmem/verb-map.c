@@ -49,16 +49,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!parse_unsigned(arg, 1000, &r->columns) || !r->columns)
 			argp_error(state, "--width %s: give a number of characters", arg);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (r->target)
-			argp_error(state, "one file at a time");
-		r->target = arg;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "no file: name one as in gmem list, like 1234/15");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return file_parse(key, arg, state, &r->target);
 	}
 }
 

@@ -24,16 +24,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!parse_unsigned(arg, 1UL << 30, &r->count) || !r->count)
 			argp_error(state, "--count %s: give a number from 1 on", arg);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (r->target)
-			argp_error(state, "one file at a time");
-		r->target = arg;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "no file: name one as in gmem list, like 1234/15");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return file_parse(key, arg, state, &r->target);
 	}
 }
 
