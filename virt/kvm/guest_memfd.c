@@ -18,6 +18,7 @@
 #include <linux/pagemap.h>
 #include <linux/xarray.h>
 
+#include "gmem_attributes.h"
 #include "kvm_mm.h"
 #include "guest_memfd.h"
 
@@ -27,7 +28,7 @@
  * @kvm: reference held until release
  * @bindings: memslot by index
  * @hint: the memslot that was last looked for, or NULL
- * @open: between prepare() and invalidate_end() of a range that is bound;
+ * @open: between prepare() and invalidate_end() of a range that is bound
  *
  * The last two are protected by invalidate_lock held exclusively.
  */
@@ -345,71 +346,10 @@ static void kvm_gmem_show_fdinfo(struct seq_file *m, struct file *file)
 }
 
 #ifdef CONFIG_KVM_GENERIC_MEMORY_ATTRIBUTES
-static int kvm_gmem_check_attributes(struct inode *inode,
-				     const struct kvm_memory_attributes2 *attrs)
-{
-	if (attrs->flags || attrs->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE ||
-	    memchr_inv(attrs->reserved, 0, sizeof(attrs->reserved)))
-		return -EINVAL;
-	if (!attrs->size || attrs->offset + attrs->size < attrs->offset ||
-	    !PAGE_ALIGNED(attrs->offset) || !PAGE_ALIGNED(attrs->size) ||
-	    attrs->offset + attrs->size > i_size_read(inode))
-		return -EINVAL;
-	return 0;
-}
-
-static int kvm_gmem_set_attributes(struct file *file, void __user *argp)
-{
-	struct kvm_memory_attributes2 __user *uattrs = argp;
-	struct inode *inode = file_inode(file);
-	struct kvm_memory_attributes2 attrs;
-	pgoff_t error_index;
-	int r;
-
-	if (copy_from_user(&attrs, uattrs, sizeof(attrs)))
-		return -EFAULT;
-
-	r = kvm_gmem_check_attributes(inode, &attrs);
-	if (r)
-		return r;
-
-	r = gmem_convert(inode, attrs.offset >> PAGE_SHIFT,
-			 (attrs.offset + attrs.size) >> PAGE_SHIFT,
-			 attrs.attributes, &error_index);
-	kvm_gmem_count_eagain(file, r);
-	if ((r == -EAGAIN || r == -ENOMEM) &&
-	    put_user((__u64)error_index << PAGE_SHIFT, &uattrs->error_offset))
-		return -EFAULT;
-
-	return r;
-}
-
-static int kvm_gmem_get_attributes(struct file *file, void __user *argp)
-{
-	struct inode *inode = file_inode(file);
-	struct kvm_memory_attributes2 attrs;
-	struct gmem_query q;
-
-	if (copy_from_user(&attrs, argp, sizeof(attrs)))
-		return -EFAULT;
-
-	if (attrs.flags || memchr_inv(attrs.reserved, 0, sizeof(attrs.reserved)) ||
-	    !PAGE_ALIGNED(attrs.offset) || attrs.offset >= i_size_read(inode))
-		return -EINVAL;
-
-	gmem_query(inode, attrs.offset >> PAGE_SHIFT, &q);
-	attrs.size = (__u64)q.nr << PAGE_SHIFT;
-	attrs.attributes = q.private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
-	attrs.flags = (__u64)q.order << KVM_MEMORY_ATTRIBUTES2_ORDER_SHIFT;
-	if (q.populated)
-		attrs.flags |= KVM_MEMORY_ATTRIBUTES2_POPULATED;
-
-	return copy_to_user(argp, &attrs, sizeof(attrs)) ? -EFAULT : 0;
-}
-
 static long kvm_gmem_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
+	long r;
 
 	if (cmd != KVM_SET_MEMORY_ATTRIBUTES2 && cmd != KVM_GET_MEMORY_ATTRIBUTES2)
 		return -ENOTTY;
@@ -418,9 +358,12 @@ static long kvm_gmem_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 	if (kvm_gmem_file_view(file)->kvm->vm_dead)
 		return -EIO;
 
-	if (cmd == KVM_SET_MEMORY_ATTRIBUTES2)
-		return kvm_gmem_set_attributes(file, argp);
-	return kvm_gmem_get_attributes(file, argp);
+	if (cmd == KVM_GET_MEMORY_ATTRIBUTES2)
+		return kvm_gmem_get_attributes(file_inode(file), argp);
+
+	r = kvm_gmem_set_attributes(file_inode(file), argp);
+	kvm_gmem_count_eagain(file, r);
+	return r;
 }
 
 /**
