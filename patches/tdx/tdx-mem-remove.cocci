@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Description: Private memory of TDX guests moves to tdx_mem.c.
-//  These are the functions of tdx.c that it replaces, with their comments.
+//  This is what it replaces of tdx.c, with the comments.
 // Author: gmem maintainers
 // Forwarded: no
 // Last-Update: 2026-11-21
@@ -34,3 +34,23 @@
 -int tdx_gmem_max_mapping_level(...) { ... }
 @@ @@
 -static int tdx_td_finalize(...) { ... }
+@@
+expression e;
+@@
+-#define tdh_do_no_vcpus(...) e
+@@
+symbol local_retry, ret, false;
+@@
+-bool local_retry = false;
+-int ret;
+@@
+symbol exit_qual, local_retry, true;
+@@
+-exit_qual = EPT_VIOLATION_ACC_WRITE;
+-local_retry = true;
+@@
+statement S;
+symbol ret;
+@@
+-while (1) S
+-return ret;
