@@ -7,9 +7,9 @@
  * page is referenced: gmem takes memory away only after the module gave it back.
  *
  * While a TD is built all mappings are of 4 KiB, since that is what
- * TDH.MEM.PAGE.ADD can do; later ones are of 2 MiB where gmem and the guest
- * allow it. A 2 MiB mapping is split before a part of it goes away. There is no
- * way back: an S-EPT page stays until the TD is gone.
+ * TDH.MEM.PAGE.ADD can do; later ones are of 2 MiB where gmem, the guest and the
+ * module allow it. A 2 MiB mapping is split before a part of it goes away. There
+ * is no way back: an S-EPT page stays until the TD is gone.
  *
  * Sources: Intel TDX Module 1.5 base architecture specification, chapters on
  * physical memory and secure EPT, and the ABI specification for leaves.
@@ -340,11 +340,12 @@ EXPORT_SYMBOL_FOR_KVM_INTERNAL(tdx_mem_free_external_spt);
  */
 int tdx_mem_max_mapping_level(struct kvm *kvm, kvm_pfn_t pfn, bool is_private)
 {
+	struct kvm_tdx_mem *mem = to_tdx_mem(kvm);
+
 	if (!is_private)
 		return 0;
 
-	return to_tdx_mem(kvm)->state == TD_STATE_RUNNABLE ? PG_LEVEL_2M :
-							     PG_LEVEL_4K;
+	return mem->huge && mem->state == TD_STATE_RUNNABLE ? PG_LEVEL_2M : PG_LEVEL_4K;
 }
 EXPORT_SYMBOL_FOR_KVM_INTERNAL(tdx_mem_max_mapping_level);
 

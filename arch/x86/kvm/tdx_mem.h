@@ -11,6 +11,13 @@
 
 struct kvm_mmu_page;
 
+/*
+ * Of TDX_FEATURES0: DEMOTE is not interrupted any more. Without it, it may be for
+ * ever, and interrupts have to be on for mmu_lock held for write. Modules have it
+ * since 1.5.28.
+ */
+#define TDX_FEATURES0_ENHANCED_DEMOTE_INTERRUPTIBILITY	BIT_ULL(51)
+
 /* As the module's OP_STATE. */
 enum kvm_tdx_state {
 	TD_STATE_UNINITIALIZED = 0,
@@ -22,6 +29,7 @@ enum kvm_tdx_state {
  * struct kvm_tdx_mem - private memory of one TD
  * @td: control pages, as the tdh_*() wrappers want them
  * @hkid: private key, above 0 from creation until all private memory is gone
+ * @huge: mappings of 2 MiB, which the module can split; does not change
  * @state: changes under slots_lock with all vCPUs locked
  * @page_add_src: page whose contents are added, only while one is; protected by
  *	slots_lock
@@ -31,6 +39,7 @@ enum kvm_tdx_state {
 struct kvm_tdx_mem {
 	struct tdx_td td;
 	int hkid;
+	bool huge;
 	enum kvm_tdx_state state;
 	struct page *page_add_src;
 	bool wait_for_sept_zap;

@@ -56,6 +56,7 @@ static int soft_td_vm_init(struct kvm *kvm)
 	if (r)
 		goto err;
 
+	to_tdx_mem(kvm)->huge = true;
 	kvm->max_vcpus = min(kvm->max_vcpus, SOFT_TDX_MAX_VPS);
 	kvm->arch.has_private_mem = true;
 	/* Mappings are split and promoted by nobody but the guest's memory. */
