@@ -49,8 +49,7 @@ static u64 td_cycle(struct gm_td_scene *s, u64 off)
 	gm_set_ok(&s->f, off, GM_PAGE, false);
 	WRITE_ONCE(*(u64 *)(s->mem + off), SEED);
 	gm_set_ok(&s->f, off, GM_PAGE, true);
-	gm_td_accept_ok(s->td, 0, GM_GPA + off, GM_TD_4K, 1);
-	gm_assert_eq(gm_td_store(s->td, 0, GM_GPA + off, 8, 8, SEED), GM_TD_SYNC);
+	gm_td_take(s->td, 0, GM_GPA + off, SEED);
 	return rdtsc() - before;
 }
 

@@ -20,12 +20,13 @@
 #define PORT_VE		"0xe1"
 #define PORT_EXC	"0xe2"
 
-enum { OP_TDCALL, OP_STORE, OP_CHECK, OP_ACCEPT };
+enum { OP_TDCALL, OP_STORE, OP_CHECK, OP_ACCEPT, OP_TAKE };
 
 /*
  * RBX is the command. STORE and CHECK go from RDI on, RCX times, by RSI, with the
  * word ((RDI & R14) ^ R8) & R11; R9 counts what differs, first at R10 which has
- * R12. ACCEPT goes from RDI on, R15 times, by RSI, at the level of R13.
+ * R12. ACCEPT goes from RDI on, R15 times, by RSI, at the level of R13. TAKE accepts
+ * what is at RDI, at that level, and stores R8 there.
  */
 extern const char td_code[], td_code_ve[], td_code_exc[], td_code_end[];
 asm(".pushsection .rodata\n"
@@ -37,6 +38,8 @@ asm(".pushsection .rodata\n"
 	"	je 3f\n"
 	"	cmp $3, %rbx\n"
 	"	je 6f\n"
+	"	cmp $4, %rbx\n"
+	"	je 7f\n"
 	"	vmmcall\n"
 	"	jmp td_code\n"
 	"2:	mov %rdi, %rax\n"
@@ -73,6 +76,14 @@ asm(".pushsection .rodata\n"
 	"	add %rsi, %rdi\n"
 	"	dec %r15\n"
 	"	jnz 6b\n"
+	"	jmp td_code\n"
+	"7:	mov %rdi, %rcx\n"
+	"	or %r13, %rcx\n"
+	"	mov $6, %eax\n"
+	"	vmmcall\n"
+	"	test %rax, %rax\n"
+	"	jnz td_code\n"
+	"	mov %r8, (%rdi)\n"
 	"	jmp td_code\n"
 	"td_code_ve:\n"
 	"	outb %al, $" PORT_VE "\n"
@@ -360,6 +371,16 @@ void gm_td_accept_ok(struct gm_td *td, unsigned int cpu, u64 gpa, enum gm_td_lev
 	gm_assert_eq(gm_td_accept(td, cpu, gpa, level, nr, &left, &rax), GM_TD_SYNC);
 	gm_assert(!left && !rax, "%llu not accepted, %#llx", (unsigned long long)left,
 		  (unsigned long long)rax);
+}
+
+void gm_td_take(struct gm_td *td, unsigned int cpu, u64 gpa, u64 word)
+{
+	struct kvm_regs regs = {
+		.rbx = OP_TAKE, .rdi = gpa, .r13 = GM_TD_4K, .r8 = word,
+	};
+
+	gm_assert_eq(tell(td, cpu, &regs), GM_TD_SYNC);
+	gm_assert(!td->regs[cpu].rax, "accept: %#llx", td->regs[cpu].rax);
 }
 
 int gm_td_map_gpa(struct gm_td *td, unsigned int cpu, u64 gpa, u64 len)

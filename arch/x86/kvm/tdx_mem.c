@@ -358,6 +358,7 @@ static int tdx_mem_limit_level(struct kvm_vcpu *vcpu, gfn_t gfn)
 	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
 	struct kvm *kvm = vcpu->kvm;
 	struct kvm_lpage_info *info;
+	int r;
 
 	if (!slot)
 		return 0;
@@ -365,9 +366,16 @@ static int tdx_mem_limit_level(struct kvm_vcpu *vcpu, gfn_t gfn)
 	info = &slot->arch.lpage_info[PG_LEVEL_2M - 2]
 				     [gfn_to_index(gfn, slot->base_gfn, PG_LEVEL_2M)];
 
+	/* Once it is set there is nothing to split any more. */
+	if (READ_ONCE(info->disallow_lpage) & TDX_LPAGE_GUEST_LIMIT)
+		return 0;
+
 	guard(write_lock)(&kvm->mmu_lock);
-	info->disallow_lpage |= TDX_LPAGE_GUEST_LIMIT;
-	return kvm_tdp_mmu_split_mirror(kvm, gfn);
+	r = kvm_tdp_mmu_split_mirror(kvm, gfn);
+	if (!r)
+		WRITE_ONCE(info->disallow_lpage,
+			   info->disallow_lpage | TDX_LPAGE_GUEST_LIMIT);
+	return r;
 }
 
 /**
