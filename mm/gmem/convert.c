@@ -273,12 +273,16 @@ static unsigned long gmem_held_of(struct gmem_inode *gi, const struct gmem_range
 {
 	pgoff_t start = range->start, end = range->end;
 	unsigned long held, nr = 0;
+	struct gmem_backing b;
 	struct gmem_run run;
 
-	/* Part of one block: that is why the window is wider. */
-	if (gmem_key(start) == gmem_key(end - 1) &&
-	    range->window_end - range->window_start > end - start)
-		return change->nr;
+	if (gmem_key(start) == gmem_key(end - 1)) {
+		/* Part of one block: that is why the window is wider. */
+		if (range->window_end - range->window_start > end - start)
+			return change->nr;
+		if (gmem_peek(gi, start, &b) && b.block)
+			return change->nr;
+	}
 
 	held = gmem_bytes_held(gi) >> PAGE_SHIFT;
 	if (!held || held == i_size_read(&gi->inode) >> PAGE_SHIFT)
