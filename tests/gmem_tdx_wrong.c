@@ -9,7 +9,10 @@
 #define PARAM	"/sys/module/kvm/parameters/tdx_mem_wrong"
 
 /* As in tdx_mem.h. */
-enum { NO_BLOCK, NO_TRACK, STILL_MAPPED, PROMOTE, PIN };
+enum {
+	NO_BLOCK, NO_TRACK, STILL_MAPPED, PROMOTE, PIN, UNPIN, WIDE_ZAP, SHARED_SPLIT,
+	OPEN_SPLIT,
+};
 
 static long check(const char *name)
 {
@@ -58,6 +61,9 @@ static void no_track(void) { wrong(NO_TRACK, "track_missing", 2); }
 static void still_mapped(void) { wrong(STILL_MAPPED, "still_mapped", 1); }
 static void promote(void) { wrong(PROMOTE, "promotion", 1); }
 static void pin(void) { wrong(PIN, "page_referenced", 2); }
+static void wide_zap(void) { wrong(WIDE_ZAP, "zap_inexact", 1); }
+static void shared_split(void) { wrong(SHARED_SPLIT, "split_shared", 1); }
+static void open_split(void) { wrong(OPEN_SPLIT, "split_open", 1); }
 
 static const struct gm_case cases[] = {
 	{ "no_block", no_block },
@@ -65,6 +71,9 @@ static const struct gm_case cases[] = {
 	{ "still_mapped", still_mapped },
 	{ "promote", promote },
 	{ "pin", pin },
+	{ "wide_zap", wide_zap },
+	{ "shared_split", shared_split },
+	{ "open_split", open_split },
 };
 
 int main(int argc, char **argv)

@@ -9,6 +9,7 @@
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/tdp_mmu.h"
+#include "tdx_mem.h"
 #include "trace.h"
 
 /* For virt/kvm/gmem_access.c. */
@@ -31,6 +32,7 @@ int kvm_arch_gmem_prepare(struct kvm *kvm, const struct kvm_gfn_range *range)
 	if (!kvm_has_mirrored_tdp(kvm) || !(range->attr_filter & KVM_FILTER_PRIVATE))
 		return 0;
 
+	tdx_mem_do_wrong(kvm, TDX_WRONG_WIDE_ZAP, range->start, PG_LEVEL_4K, 0);
 	for (i = 0; i < ARRAY_SIZE(ends); i++) {
 		if (IS_ALIGNED(ends[i], KVM_PAGES_PER_HPAGE(PG_LEVEL_2M)))
 			continue;

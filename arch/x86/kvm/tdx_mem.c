@@ -31,12 +31,6 @@
 #include "vmx/tdx_arch.h"
 #include "x86.h"
 
-/*
- * In kvm_lpage_info.disallow_lpage, between the count and the flag for mixed
- * attributes of mmu.c: the guest has accepted less than 2 MiB there. For good.
- */
-#define TDX_LPAGE_GUEST_LIMIT	BIT(30)
-
 static u64 tdx_status(u64 err)
 {
 	return err & TDX_SEAMCALL_STATUS_MASK;
@@ -157,6 +151,7 @@ static int tdx_mem_add_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 		tdx_mem_do_wrong(kvm, TDX_WRONG_PIN, gfn, level, pfn);
 		err = tdh_mem_page_aug(&mem->td, gpa, level, pfn, &entry, &state);
 		tdx_mem_do_wrong(kvm, TDX_WRONG_UNPIN, gfn, level, pfn);
+		tdx_mem_do_wrong(kvm, TDX_WRONG_SHARED_SPLIT, gfn, level, pfn);
 	} else {
 		lockdep_assert_held(&kvm->slots_lock);
 		if (KVM_BUG_ON(!mem->page_add_src || level != PG_LEVEL_4K, kvm))
@@ -248,9 +243,7 @@ static int tdx_mem_split_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 	u64 err, entry, state;
 	bool alone = false;
 
-	lockdep_assert_held_write(&kvm->mmu_lock);
-
-	if (!table || tdx_mem_block(kvm, gfn, level))
+	if (!table || !tdx_mem_may_split(kvm, gfn) || tdx_mem_block(kvm, gfn, level))
 		return -EIO;
 
 	/* Older modules stop for an interrupt, with nothing done. */
@@ -363,18 +356,18 @@ static int tdx_mem_limit_level(struct kvm_vcpu *vcpu, gfn_t gfn)
 	if (!slot)
 		return 0;
 
-	info = &slot->arch.lpage_info[PG_LEVEL_2M - 2]
-				     [gfn_to_index(gfn, slot->base_gfn, PG_LEVEL_2M)];
-
 	/* Once it is set there is nothing to split any more. */
-	if (READ_ONCE(info->disallow_lpage) & TDX_LPAGE_GUEST_LIMIT)
+	info = tdx_mem_lpage_info(slot, gfn);
+	if (READ_ONCE(info->disallow_lpage) & TDX_LPAGE_GUEST_SPLIT)
 		return 0;
 
 	guard(write_lock)(&kvm->mmu_lock);
+	tdx_mem_do_wrong(kvm, TDX_WRONG_OPEN_SPLIT, gfn, PG_LEVEL_4K, 0);
+	info->disallow_lpage |= TDX_LPAGE_GUEST_LIMIT;
 	r = kvm_tdp_mmu_split_mirror(kvm, gfn);
 	if (!r)
 		WRITE_ONCE(info->disallow_lpage,
-			   info->disallow_lpage | TDX_LPAGE_GUEST_LIMIT);
+			   info->disallow_lpage | TDX_LPAGE_GUEST_SPLIT);
 	return r;
 }
 

@@ -18,6 +18,14 @@ struct kvm_mmu_page;
  */
 #define TDX_FEATURES0_ENHANCED_DEMOTE_INTERRUPTIBILITY	BIT_ULL(51)
 
+/*
+ * In kvm_lpage_info.disallow_lpage, between the count and the flag for mixed
+ * attributes of mmu.c: the guest has accepted less than 2 MiB there, and what was
+ * mapped for it is split. For good.
+ */
+#define TDX_LPAGE_GUEST_LIMIT	BIT(30)
+#define TDX_LPAGE_GUEST_SPLIT	BIT(29)
+
 /* As the module's OP_STATE. */
 enum kvm_tdx_state {
 	TD_STATE_UNINITIALIZED = 0,
@@ -51,6 +59,14 @@ static inline struct kvm_tdx_mem *to_tdx_mem(struct kvm *kvm)
 	return kvm->arch.tdx_mem;
 }
 
+/* Of the 2 MiB that a gfn is in. */
+static inline struct kvm_lpage_info *
+tdx_mem_lpage_info(struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return &slot->arch.lpage_info[PG_LEVEL_2M - 2]
+				     [gfn_to_index(gfn, slot->base_gfn, PG_LEVEL_2M)];
+}
+
 /* For struct kvm_x86_ops. */
 int tdx_mem_set_external_spte(struct kvm *kvm, gfn_t gfn, u64 old_spte,
 			      u64 new_spte, enum pg_level level);
@@ -61,6 +77,17 @@ int tdx_mem_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 ext_exit_qual);
 int tdx_mem_init_region(struct kvm_vcpu *vcpu, const struct kvm_tdx_cmd *cmd);
 int tdx_mem_finalize(struct kvm *kvm, u64 *hw_error);
 
+#ifdef CONFIG_KVM_TDX_MEM
+bool tdx_mem_may_zap(struct kvm *kvm, gfn_t gfn, int level, gfn_t start, gfn_t end);
+bool tdx_mem_may_split(struct kvm *kvm, gfn_t gfn);
+#else
+static inline bool tdx_mem_may_zap(struct kvm *kvm, gfn_t gfn, int level,
+				   gfn_t start, gfn_t end)
+{
+	return true;
+}
+#endif
+
 /**
  * enum tdx_mem_wrong - what a test can have done wrong, in tdx_mem_wrong.c
  * @TDX_WRONG_NO_BLOCK: remove what is not blocked
@@ -69,6 +96,9 @@ int tdx_mem_finalize(struct kvm *kvm, u64 *hw_error);
  * @TDX_WRONG_PROMOTE: map 2 MiB where there is a table
  * @TDX_WRONG_PIN: take a reference of a page that is mapped
  * @TDX_WRONG_UNPIN: and let go of it; goes with the one before
+ * @TDX_WRONG_WIDE_ZAP: zap 2 MiB for one page
+ * @TDX_WRONG_SHARED_SPLIT: split with mmu_lock held for read
+ * @TDX_WRONG_OPEN_SPLIT: split where a vCPU may map the same again
  */
 enum tdx_mem_wrong {
 	TDX_WRONG_NO_BLOCK,
@@ -77,15 +107,24 @@ enum tdx_mem_wrong {
 	TDX_WRONG_PROMOTE,
 	TDX_WRONG_PIN,
 	TDX_WRONG_UNPIN,
+	TDX_WRONG_WIDE_ZAP,
+	TDX_WRONG_SHARED_SPLIT,
+	TDX_WRONG_OPEN_SPLIT,
 };
 
 #ifdef CONFIG_KVM_TDX_MEM_WRONG
 void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 		      enum pg_level level, kvm_pfn_t pfn);
+bool tdx_mem_does_wrong(void);	/* the caller does, on demand */
 #else
 static inline void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 				    enum pg_level level, kvm_pfn_t pfn)
 {
+}
+
+static inline bool tdx_mem_does_wrong(void)
+{
+	return false;
 }
 #endif
 

@@ -3,18 +3,28 @@
  * What tdx_mem.c must not do, for tests of who would notice
  *
  * Each is tried before the right thing is done. A module that is any good refuses
- * it, so that the guest does not notice.
+ * it, or tdx_mem_rules.c does, so that the guest does not notice.
  */
 #include <linux/kvm_host.h>
 #include <linux/moduleparam.h>
 #include <linux/page_ref.h>
 #include <asm/tdx.h>
 
+#include "mmu.h"
+#include "mmu/tdp_mmu.h"
 #include "tdx_mem.h"
 
 /* BIT(enum tdx_mem_wrong), until it is taken back. */
 static uint tdx_mem_wrong;
 module_param(tdx_mem_wrong, uint, 0600);
+
+/* Who is in tdx_mem_do_wrong(); tests do one thing at a time. */
+static struct task_struct *wrongdoer;
+
+bool tdx_mem_does_wrong(void)
+{
+	return READ_ONCE(wrongdoer) == current;
+}
 
 void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 		      enum pg_level level, kvm_pfn_t pfn)
@@ -29,6 +39,7 @@ void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 	if (!(READ_ONCE(tdx_mem_wrong) & BIT(asked)))
 		return;
 
+	WRITE_ONCE(wrongdoer, current);
 	switch (what) {
 	case TDX_WRONG_NO_BLOCK:
 	case TDX_WRONG_NO_TRACK:
@@ -49,5 +60,16 @@ void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 	case TDX_WRONG_UNPIN:
 		page_ref_dec(pfn_to_page(pfn));
 		break;
+	case TDX_WRONG_WIDE_ZAP:
+		kvm_tdp_mmu_zap_leafs(kvm, gfn, gfn + 1, false);
+		break;
+	case TDX_WRONG_SHARED_SPLIT:
+		if (level == PG_LEVEL_2M)
+			tdx_mem_may_split(kvm, gfn);
+		break;
+	case TDX_WRONG_OPEN_SPLIT:
+		tdx_mem_may_split(kvm, frame);
+		break;
 	}
+	WRITE_ONCE(wrongdoer, NULL);
 }

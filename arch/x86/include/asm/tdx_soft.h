@@ -14,14 +14,30 @@
 #define TDH_MEM_PAGE_DEMOTE		15
 
 /**
+ * enum tdx_rule - what KVM checks of itself, since no SEAMCALL shows it
+ * @TDX_RULE_ZAP_EXACT: nothing of a mapping goes that was not to go
+ * @TDX_RULE_SPLIT_LOCK: mappings are split with mmu_lock held for write
+ * @TDX_RULE_SPLIT_WINDOW: and where nobody puts them together again
+ * @TDX_NR_RULES: how many there are
+ */
+enum tdx_rule {
+	TDX_RULE_ZAP_EXACT,
+	TDX_RULE_SPLIT_LOCK,
+	TDX_RULE_SPLIT_WINDOW,
+	TDX_NR_RULES
+};
+
+/**
  * struct tdx_seamcall_ops - a TDX module that is not behind SEAMCALL
  * @call: a leaf with its registers, as the instruction would get them; returns
  *	  RAX and leaves output in @args. Called with preemption off: must not
  *	  sleep. Leaves it does not know return TDX_SEAMCALL_UD, as a processor
  *	  without SEAM mode.
+ * @broken: KVM was about to break a rule, at this address. Any context.
  */
 struct tdx_seamcall_ops {
 	u64 (*call)(u64 leaf, struct tdx_module_args *args);
+	void (*broken)(enum tdx_rule rule, u64 gpa);
 };
 
 #ifdef CONFIG_KVM_SOFT_TDX
@@ -30,6 +46,7 @@ DECLARE_STATIC_KEY_FALSE(tdx_seamcalls_replaced);
 int tdx_register_seamcalls(const struct tdx_seamcall_ops *ops);
 void tdx_unregister_seamcalls(void);
 u64 tdx_replaced_seamcall(u64 leaf, struct tdx_module_args *args);
+void tdx_rule_broken(enum tdx_rule rule, u64 gpa);
 
 static __always_inline bool tdx_has_replaced_seamcalls(void)
 {
@@ -44,6 +61,10 @@ static __always_inline bool tdx_has_replaced_seamcalls(void)
 static inline u64 tdx_replaced_seamcall(u64 leaf, struct tdx_module_args *args)
 {
 	return TDX_SEAMCALL_UD;
+}
+
+static inline void tdx_rule_broken(enum tdx_rule rule, u64 gpa)
+{
 }
 #endif
 

@@ -230,7 +230,9 @@ enum soft_check {
 	CHECK_PAGE_REFERENCED,
 	CHECK_BAD_OPERAND,
 	CHECK_LEAK,
-	NR_CHECKS
+	/* What KVM says of itself: enum tdx_rule, from here on. */
+	CHECK_RULES,
+	NR_CHECKS = CHECK_RULES + TDX_NR_RULES
 };
 
 struct soft_call;
@@ -384,6 +386,7 @@ void stats_accept(int level, u64 ret);
 unsigned long stats_leaf_done(u64 leaf, int level);
 unsigned long stats_check(enum soft_check check);
 void soft_check_failed(enum soft_check check, u64 gpa, u64 what);
+void soft_rule_broken(enum tdx_rule rule, u64 gpa);
 
 static inline u64 td_pfn(struct soft_td *td)
 {

@@ -286,7 +286,10 @@ u64 soft_tdx_seamcall(u64 leaf_version, struct tdx_module_args *args)
 	return ret;
 }
 
-static const struct tdx_seamcall_ops soft_ops = { .call = soft_tdx_seamcall };
+static const struct tdx_seamcall_ops soft_ops = {
+	.call	= soft_tdx_seamcall,
+	.broken	= soft_rule_broken,
+};
 
 static int soft_tdx_start(void)
 {

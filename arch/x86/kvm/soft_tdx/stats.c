@@ -34,6 +34,9 @@ static const char * const check_names[NR_CHECKS] = {
 	[CHECK_PAGE_REFERENCED]	= "page_referenced",
 	[CHECK_BAD_OPERAND]	= "bad_operand",
 	[CHECK_LEAK]		= "leak",
+	[CHECK_RULES + TDX_RULE_ZAP_EXACT]	= "zap_inexact",
+	[CHECK_RULES + TDX_RULE_SPLIT_LOCK]	= "split_shared",
+	[CHECK_RULES + TDX_RULE_SPLIT_WINDOW]	= "split_open",
 };
 
 static atomic_long_t calls[NR_LEAVES][NR_LEVELS][NR_OUTCOMES];
@@ -77,6 +80,12 @@ void soft_check_failed(enum soft_check check, u64 gpa, u64 what)
 {
 	atomic_long_inc(&checks[check]);
 	pr_warn_ratelimited("soft_tdx: %s: gpa %#llx, %#llx\n", check_names[check], gpa, what);
+}
+
+/* For struct tdx_seamcall_ops. */
+void soft_rule_broken(enum tdx_rule rule, u64 gpa)
+{
+	soft_check_failed(CHECK_RULES + rule, gpa, 0);
 }
 
 static void show_calls(struct seq_file *m, const char *name, int level, atomic_long_t *nr)

@@ -60,3 +60,19 @@ u64 tdx_replaced_seamcall(u64 leaf, struct tdx_module_args *args)
 
 	return ops ? ops->call(leaf, args) : TDX_SEAMCALL_UD;
 }
+
+/**
+ * tdx_rule_broken - tell a software module of what it cannot see
+ * @rule: that KVM was about to break
+ * @gpa: where
+ *
+ * Context: any; a TD is there.
+ */
+void tdx_rule_broken(enum tdx_rule rule, u64 gpa)
+{
+	const struct tdx_seamcall_ops *ops = READ_ONCE(seamcall_ops);
+
+	if (ops)
+		ops->broken(rule, gpa);
+}
+EXPORT_SYMBOL_FOR_KVM(tdx_rule_broken);
