@@ -11,7 +11,7 @@
 /* As in tdx_mem.h. */
 enum {
 	NO_BLOCK, NO_TRACK, STILL_MAPPED, PROMOTE, PIN, UNPIN, WIDE_ZAP, SHARED_SPLIT,
-	OPEN_SPLIT,
+	OPEN_SPLIT, GIVE_BACK, HOST_WRITE,
 };
 
 static long check(const char *name)
@@ -63,6 +63,9 @@ static void promote(void) { wrong(PROMOTE, "promotion", 1); }
 static void pin(void) { wrong(PIN, "page_referenced", 2); }
 static void wide_zap(void) { wrong(WIDE_ZAP, "zap_inexact", 1); }
 static void shared_split(void) { wrong(SHARED_SPLIT, "split_shared", 1); }
+static void give_back(void) { wrong(GIVE_BACK, "still_mapped", 1); }
+/* What the guest gets to see is what it accepted, which is zero. */
+static void host_write(void) { wrong(HOST_WRITE, "host_access", 2); }
 static void open_split(void) { wrong(OPEN_SPLIT, "split_open", 1); }
 
 static const struct gm_case cases[] = {
@@ -74,6 +77,8 @@ static const struct gm_case cases[] = {
 	{ "wide_zap", wide_zap },
 	{ "shared_split", shared_split },
 	{ "open_split", open_split },
+	{ "give_back", give_back },
+	{ "host_write", host_write },
 };
 
 int main(int argc, char **argv)

@@ -66,6 +66,7 @@ struct kvm_gmem_warm {
 
 #ifdef CONFIG_KVM_GUEST_MEMFD
 bool kvm_arch_gmem_readable(struct kvm *kvm);
+void kvm_arch_gmem_access(unsigned long pfn);
 int kvm_arch_gmem_prepare(struct kvm *kvm, const struct kvm_gfn_range *range);
 
 bool kvm_gmem_serves(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn);

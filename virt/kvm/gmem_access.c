@@ -38,6 +38,18 @@ bool __weak kvm_arch_gmem_readable(struct kvm *kvm)
 }
 
 /**
+ * kvm_arch_gmem_access - KVM is about to read or write a page of a file
+ * @pfn: the page
+ *
+ * For an architecture that has somebody who would mind.
+ *
+ * Context: no sleeping.
+ */
+void __weak kvm_arch_gmem_access(unsigned long pfn)
+{
+}
+
+/**
  * kvm_gmem_check - is a gfn the file's, and can it be read at all?
  * @kvm: the VM
  * @slot: memslot with a guest_memfd
@@ -162,6 +174,7 @@ static int kvm_gmem_open_present(struct kvm *kvm, struct kvm_vcpu *vcpu,
 
 	if (vcpu)
 		kvm_gmem_warm_up(vcpu, slot, gfn, file_inode(file), pfn, order);
+	kvm_arch_gmem_access(pfn);
 	win->addr = gmem_map_local(file_inode(file), pfn);
 	return 0;
 }
@@ -182,6 +195,7 @@ static int kvm_gmem_open_absent(struct kvm *kvm, struct kvm_memory_slot *slot,
 	if (!r)
 		r = kvm_gmem_get_pfn_locked(file, slot, gfn, false, &out);
 	if (!r && kvm_memslot_is_gmem_only(slot)) {
+		kvm_arch_gmem_access(out.pfn);
 		win->addr = gmem_map_local(file_inode(file), out.pfn);
 		win->file = file;
 		return 0;

@@ -4,6 +4,7 @@
  */
 #include <linux/kvm_host.h>
 #include <linux/sched.h>
+#include <asm/tdx_soft.h>
 
 #include "cpuid.h"
 #include "mmu.h"
@@ -16,7 +17,14 @@
 bool kvm_arch_gmem_readable(struct kvm *kvm)
 {
 	return !kvm_arch_has_private_mem(kvm) ||
-	       kvm->arch.vm_type == KVM_X86_SW_PROTECTED_VM;
+	       kvm->arch.vm_type == KVM_X86_SW_PROTECTED_VM || tdx_mem_does_wrong();
+}
+
+/* For virt/kvm/gmem_access.c. */
+void kvm_arch_gmem_access(unsigned long pfn)
+{
+	if (tdx_has_replaced_seamcalls())
+		tdx_host_access(pfn);
 }
 
 #ifdef CONFIG_X86_64

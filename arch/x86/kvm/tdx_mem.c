@@ -152,6 +152,7 @@ static int tdx_mem_add_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 		err = tdh_mem_page_aug(&mem->td, gpa, level, pfn, &entry, &state);
 		tdx_mem_do_wrong(kvm, TDX_WRONG_UNPIN, gfn, level, pfn);
 		tdx_mem_do_wrong(kvm, TDX_WRONG_SHARED_SPLIT, gfn, level, pfn);
+		tdx_mem_do_wrong(kvm, TDX_WRONG_HOST_WRITE, gfn, level, pfn);
 	} else {
 		lockdep_assert_held(&kvm->slots_lock);
 		if (KVM_BUG_ON(!mem->page_add_src || level != PG_LEVEL_4K, kvm))
@@ -215,6 +216,7 @@ static int tdx_mem_remove_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 
 	tdx_mem_do_wrong(kvm, TDX_WRONG_NO_BLOCK, gfn, level, pfn);
 	tdx_mem_do_wrong(kvm, TDX_WRONG_STILL_MAPPED, gfn, level, pfn);
+	tdx_mem_do_wrong(kvm, TDX_WRONG_GIVE_BACK, gfn, level, pfn);
 	if (tdx_mem_block(kvm, gfn, level))
 		return -EIO;
 

@@ -92,13 +92,15 @@ static inline bool tdx_mem_may_zap(struct kvm *kvm, gfn_t gfn, int level,
  * enum tdx_mem_wrong - what a test can have done wrong, in tdx_mem_wrong.c
  * @TDX_WRONG_NO_BLOCK: remove what is not blocked
  * @TDX_WRONG_NO_TRACK: remove what is blocked and not tracked
- * @TDX_WRONG_STILL_MAPPED: give back a page that is mapped
+ * @TDX_WRONG_STILL_MAPPED: write back a page that is mapped
  * @TDX_WRONG_PROMOTE: map 2 MiB where there is a table
  * @TDX_WRONG_PIN: take a reference of a page that is mapped
  * @TDX_WRONG_UNPIN: and let go of it; goes with the one before
  * @TDX_WRONG_WIDE_ZAP: zap 2 MiB for one page
  * @TDX_WRONG_SHARED_SPLIT: split with mmu_lock held for read
  * @TDX_WRONG_OPEN_SPLIT: split where a vCPU may map the same again
+ * @TDX_WRONG_GIVE_BACK: let the host have a page that is mapped
+ * @TDX_WRONG_HOST_WRITE: write to one
  */
 enum tdx_mem_wrong {
 	TDX_WRONG_NO_BLOCK,
@@ -110,6 +112,8 @@ enum tdx_mem_wrong {
 	TDX_WRONG_WIDE_ZAP,
 	TDX_WRONG_SHARED_SPLIT,
 	TDX_WRONG_OPEN_SPLIT,
+	TDX_WRONG_GIVE_BACK,
+	TDX_WRONG_HOST_WRITE,
 };
 
 #ifdef CONFIG_KVM_TDX_MEM_WRONG

@@ -26,6 +26,17 @@ bool tdx_mem_does_wrong(void)
 	return READ_ONCE(wrongdoer) == current;
 }
 
+/* Where the guest has accepted nothing yet, so that nothing is lost. */
+static void tdx_mem_host_write(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_gmem_window win;
+
+	if (kvm_gmem_open(kvm, gfn_to_memslot(kvm, gfn), gfn, KVM_GMEM_MMU_LOCKED, &win))
+		return;
+	memset(win.addr, 0xa5, PAGE_SIZE);
+	kvm_gmem_close(&win);
+}
+
 void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 		      enum pg_level level, kvm_pfn_t pfn)
 {
@@ -69,6 +80,12 @@ void tdx_mem_do_wrong(struct kvm *kvm, enum tdx_mem_wrong what, gfn_t gfn,
 		break;
 	case TDX_WRONG_OPEN_SPLIT:
 		tdx_mem_may_split(kvm, frame);
+		break;
+	case TDX_WRONG_GIVE_BACK:
+		kvm_arch_gmem_reclaim(pfn, 1);
+		break;
+	case TDX_WRONG_HOST_WRITE:
+		tdx_mem_host_write(kvm, gfn);
 		break;
 	}
 	WRITE_ONCE(wrongdoer, NULL);

@@ -34,10 +34,13 @@ enum tdx_rule {
  *	  sleep. Leaves it does not know return TDX_SEAMCALL_UD, as a processor
  *	  without SEAM mode.
  * @broken: KVM was about to break a rule, at this address. Any context.
+ * @access: the host is about to read or write a page of a file. Any context; there
+ *	   may be no TD.
  */
 struct tdx_seamcall_ops {
 	u64 (*call)(u64 leaf, struct tdx_module_args *args);
 	void (*broken)(enum tdx_rule rule, u64 gpa);
+	void (*access)(u64 pfn);
 };
 
 #ifdef CONFIG_KVM_SOFT_TDX
@@ -47,6 +50,7 @@ int tdx_register_seamcalls(const struct tdx_seamcall_ops *ops);
 void tdx_unregister_seamcalls(void);
 u64 tdx_replaced_seamcall(u64 leaf, struct tdx_module_args *args);
 void tdx_rule_broken(enum tdx_rule rule, u64 gpa);
+void tdx_host_access(u64 pfn);
 
 static __always_inline bool tdx_has_replaced_seamcalls(void)
 {
@@ -64,6 +68,10 @@ static inline u64 tdx_replaced_seamcall(u64 leaf, struct tdx_module_args *args)
 }
 
 static inline void tdx_rule_broken(enum tdx_rule rule, u64 gpa)
+{
+}
+
+static inline void tdx_host_access(u64 pfn)
 {
 }
 #endif

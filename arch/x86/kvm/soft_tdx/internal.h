@@ -230,6 +230,7 @@ enum soft_check {
 	CHECK_PAGE_REFERENCED,
 	CHECK_BAD_OPERAND,
 	CHECK_LEAK,
+	CHECK_HOST_ACCESS,
 	/* What KVM says of itself: enum tdx_rule, from here on. */
 	CHECK_RULES,
 	NR_CHECKS = CHECK_RULES + TDX_NR_RULES
@@ -361,6 +362,7 @@ void pamt_release(struct soft_td *td, u64 pfn, int level);
 void pamt_split(u64 pfn);
 unsigned long pamt_count(u32 owner, int level);
 struct soft_td *pamt_td(u64 pa);
+void soft_host_access(u64 pfn);
 
 /* track.c */
 u64 soft_mem_track(struct soft_call *call);

@@ -289,6 +289,7 @@ u64 soft_tdx_seamcall(u64 leaf_version, struct tdx_module_args *args)
 static const struct tdx_seamcall_ops soft_ops = {
 	.call	= soft_tdx_seamcall,
 	.broken	= soft_rule_broken,
+	.access	= soft_host_access,
 };
 
 static int soft_tdx_start(void)

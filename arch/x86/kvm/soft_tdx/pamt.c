@@ -9,6 +9,7 @@
  */
 #include <linux/mmzone.h>
 #include <linux/nodemask.h>
+#include <linux/rcupdate.h>
 #include <linux/vmalloc.h>
 
 #include "internal.h"
@@ -18,15 +19,17 @@ static u64 pamt_pages;
 
 int pamt_init(void)
 {
+	u64 nr = 0;
 	int nid;
 
-	pamt_pages = 0;
 	for_each_online_node(nid)
-		pamt_pages = max(pamt_pages, node_end_pfn(nid));
-	pamt = vcalloc(pamt_pages, sizeof(*pamt));
+		nr = max(nr, node_end_pfn(nid));
+	pamt = vcalloc(nr, sizeof(*pamt));
 	if (!pamt)
-		pamt_pages = 0;
-	return pamt ? 0 : -ENOMEM;
+		return -ENOMEM;
+	/* Pairs with pamt_is_guests(). */
+	smp_store_release(&pamt_pages, nr);
+	return 0;
 }
 
 /* The page frame number behind the last page of memory. */
@@ -43,9 +46,10 @@ unsigned long pamt_exit(void)
 
 	for (pfn = 0; pfn < pamt_pages; pfn++)
 		left += pamt[pfn].type != PT_NDA;
+	WRITE_ONCE(pamt_pages, 0);
+	synchronize_rcu();
 	vfree(pamt);
 	pamt = NULL;
-	pamt_pages = 0;
 	return left;
 }
 
@@ -68,6 +72,40 @@ bool pamt_has(u64 pa, int level)
 bool pamt_is_host(u64 pa)
 {
 	return pamt_has(pa, LEVEL_4K) && READ_ONCE(pamt[PHYS_PFN(pa)].type) == PT_NDA;
+}
+
+/* Some of it is memory of a TD. For those who have no TD: there may be no table. */
+static bool pamt_is_guests(u64 pfn, unsigned long nr)
+{
+	u64 end = pfn + nr;
+
+	guard(rcu)();
+	/* Pairs with pamt_init(). */
+	if (end > smp_load_acquire(&pamt_pages))
+		return false;
+	while (pfn < end && READ_ONCE(pamt[pfn].type) != PT_REG)
+		pfn++;
+	return pfn < end;
+}
+
+/**
+ * soft_tdx_given_back - memory of a file is the host's from here on
+ * @pfn: first page
+ * @nr: how many
+ *
+ * Context: any.
+ */
+void soft_tdx_given_back(kvm_pfn_t pfn, unsigned long nr)
+{
+	if (pamt_is_guests(pfn, nr))
+		soft_check_failed(CHECK_STILL_MAPPED, 0, PFN_PHYS(pfn));
+}
+
+/* For struct tdx_seamcall_ops. */
+void soft_host_access(u64 pfn)
+{
+	if (pamt_is_guests(pfn, 1))
+		soft_check_failed(CHECK_HOST_ACCESS, 0, PFN_PHYS(pfn));
 }
 
 /*

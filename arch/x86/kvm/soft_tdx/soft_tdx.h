@@ -64,6 +64,9 @@ static inline void soft_tdx_init(void) { }
 static inline void soft_tdx_exit(void) { }
 #endif
 
+/* For kvm-amd: what gmem takes back is no guest's any more. */
+void soft_tdx_given_back(kvm_pfn_t pfn, unsigned long nr);
+
 /* The module is there from the first get to the last put. May sleep. */
 int soft_tdx_get(void);
 void soft_tdx_put(void);

@@ -34,6 +34,7 @@ static const char * const check_names[NR_CHECKS] = {
 	[CHECK_PAGE_REFERENCED]	= "page_referenced",
 	[CHECK_BAD_OPERAND]	= "bad_operand",
 	[CHECK_LEAK]		= "leak",
+	[CHECK_HOST_ACCESS]	= "host_access",
 	[CHECK_RULES + TDX_RULE_ZAP_EXACT]	= "zap_inexact",
 	[CHECK_RULES + TDX_RULE_SPLIT_LOCK]	= "split_shared",
 	[CHECK_RULES + TDX_RULE_SPLIT_WINDOW]	= "split_open",

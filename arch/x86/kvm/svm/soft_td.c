@@ -478,6 +478,15 @@ static int soft_td_max_mapping_level(struct kvm *kvm, kvm_pfn_t pfn, bool is_pri
 	       soft_td_svm_ops.gmem_max_mapping_level(kvm, pfn, is_private) : 0;
 }
 
+#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_RECLAIM
+static void soft_td_gmem_make_shared(kvm_pfn_t pfn, kvm_pfn_t nr_pages)
+{
+	soft_tdx_given_back(pfn, nr_pages);
+	if (soft_td_svm_ops.gmem_make_shared)
+		soft_td_svm_ops.gmem_make_shared(pfn, nr_pages);
+}
+#endif
+
 /* Nested guests would walk tables that KVM shadows, and not the S-EPT. */
 static int soft_td_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 {
@@ -514,6 +523,9 @@ void __init soft_td_hardware_setup(struct kvm_x86_ops *ops)
 	ops->vm_destroy = soft_td_vm_destroy;
 	ops->mem_enc_ioctl = soft_td_vm_ioctl;
 	ops->gmem_max_mapping_level = soft_td_max_mapping_level;
+#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_RECLAIM
+	ops->gmem_make_shared = soft_td_gmem_make_shared;
+#endif
 	ops->set_external_spte = tdx_mem_set_external_spte;
 	ops->free_external_spt = tdx_mem_free_external_spt;
 

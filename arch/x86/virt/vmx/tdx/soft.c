@@ -76,3 +76,18 @@ void tdx_rule_broken(enum tdx_rule rule, u64 gpa)
 		ops->broken(rule, gpa);
 }
 EXPORT_SYMBOL_FOR_KVM(tdx_rule_broken);
+
+/**
+ * tdx_host_access - tell a software module what the host does to memory
+ * @pfn: page of a file
+ *
+ * Context: any; callers look at tdx_has_replaced_seamcalls() before.
+ */
+void tdx_host_access(u64 pfn)
+{
+	const struct tdx_seamcall_ops *ops = READ_ONCE(seamcall_ops);
+
+	if (ops)
+		ops->access(pfn);
+}
+EXPORT_SYMBOL_FOR_KVM(tdx_host_access);
