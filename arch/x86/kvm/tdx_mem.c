@@ -113,6 +113,21 @@ static int tdx_mem_track(struct kvm *kvm)
 	return 0;
 }
 
+/*
+ * For SEAMCALLs on what is blocked: whether to make one once more, since tracking
+ * is not done. It was, so that says that no epoch began; the answer is to track,
+ * as it is after any block. Once: two such tracks are a bug of the module.
+ * @tracked is false at first.
+ */
+static bool tdx_mem_track_again(struct kvm *kvm, u64 err, bool *tracked)
+{
+	if (likely(tdx_status(err) != TDX_TLB_TRACKING_NOT_DONE) || *tracked)
+		return false;
+
+	*tracked = true;
+	return !tdx_mem_track(kvm);
+}
+
 /* What a leaf needs before the guest may lose it, or before it may be split. */
 static int tdx_mem_block(struct kvm *kvm, gfn_t gfn, enum pg_level level)
 {
@@ -204,8 +219,8 @@ static int tdx_mem_remove_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 			       kvm_pfn_t pfn)
 {
 	struct kvm_tdx_mem *mem = to_tdx_mem(kvm);
+	bool alone = false, tracked = false;
 	u64 err, entry, state;
-	bool alone = false;
 	unsigned long i;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
@@ -223,7 +238,8 @@ static int tdx_mem_remove_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 	do {
 		err = tdh_mem_page_remove(&mem->td, gfn_to_gpa(gfn), level,
 					  &entry, &state);
-	} while (tdx_mem_again(kvm, err, &alone));
+	} while (tdx_mem_again(kvm, err, &alone) ||
+		 tdx_mem_track_again(kvm, err, &tracked));
 	if (tdx_mem_failed(kvm, "TDH.MEM.PAGE.REMOVE", err, entry, state))
 		return -EIO;
 
@@ -242,8 +258,8 @@ static int tdx_mem_split_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 {
 	struct page *table = tdx_mem_table(kvm, gfn, new_spte, level);
 	struct kvm_tdx_mem *mem = to_tdx_mem(kvm);
+	bool alone = false, tracked = false;
 	u64 err, entry, state;
-	bool alone = false;
 
 	if (!table || !tdx_mem_may_split(kvm, gfn) || tdx_mem_block(kvm, gfn, level))
 		return -EIO;
@@ -253,6 +269,7 @@ static int tdx_mem_split_leaf(struct kvm *kvm, gfn_t gfn, enum pg_level level,
 		err = tdh_mem_page_demote(&mem->td, gfn_to_gpa(gfn), level, table,
 					  &entry, &state);
 	} while (tdx_mem_again(kvm, err, &alone) ||
+		 tdx_mem_track_again(kvm, err, &tracked) ||
 		 tdx_status(err) == TDX_INTERRUPTED_RESTARTABLE);
 
 	return tdx_mem_failed(kvm, "TDH.MEM.PAGE.DEMOTE", err, entry, state) ? -EIO : 0;
