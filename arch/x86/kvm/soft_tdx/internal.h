@@ -53,6 +53,9 @@ enum {
 #define LEVEL_PAGES(level)	(1UL << (9 * (level)))
 #define LEVEL_SIZE(level)	(LEVEL_PAGES(level) << PAGE_SHIFT)
 
+/* EPT violations at one instruction after which a VP is taken for zero-stepped. */
+#define ZERO_STEP_VIOLATIONS	6
+
 /* Life of a TD: its key, and what it may do while it has one. */
 enum soft_life {
 	TD_HKID_ASSIGNED,
@@ -154,6 +157,8 @@ static inline void sharex_put_excl(struct sharex *lock)
  * @epoch_refs: VPs that run in the epoch of that parity
  * @nr_inside: VPs between enter and exit
  * @nr_assoc: VPs that ran and were not flushed
+ * @nr_violations: EPT violations at private addresses that the host was told of
+ * @nr_zero_step: entries of a VP that was taken for zero-stepped
  * @nr_vps: VPs that were created
  * @vps: those
  * @nr_children: pages of all types but the TDR
@@ -179,6 +184,8 @@ struct soft_td {
 	atomic_t epoch_refs[2];
 	atomic_t nr_inside;
 	atomic_t nr_assoc;
+	atomic_long_t nr_violations;
+	atomic_long_t nr_zero_step;
 
 	u32 nr_vps;
 	struct soft_vp *vps[SOFT_TDX_MAX_VPS];
@@ -199,6 +206,8 @@ struct soft_td {
  * @epoch: TLB epoch that it runs in, or ran in last
  * @root_gen: @td->root_gen that @root has a copy of
  * @root: PML4 that the processor walks, in the TDCX page
+ * @fault_rip: where it was at its last EPT violation
+ * @nr_faults: how many there were in a row
  * @ve: what TDG.VP.VEINFO.GET returns
  * @ve_valid: and whether it does
  */
@@ -211,6 +220,8 @@ struct soft_vp {
 	u64 epoch;
 	int root_gen;
 	u64 *root;
+	u64 fault_rip;
+	unsigned int nr_faults;
 	struct ve_info ve;
 	bool ve_valid;
 };

@@ -73,6 +73,7 @@ void soft_tdx_put(void);
 
 /* Between enter and exit a VP is in the TD: interrupts off, same processor. */
 u64 soft_tdx_vp_enter(struct tdx_vp *vp, bool *flush_tlb);
+void soft_tdx_ept_violation(struct tdx_vp *vp, u64 rip);
 void soft_tdx_td_exit(struct tdx_vp *vp);
 enum soft_tdx_action soft_tdx_tdcall(struct tdx_vp *vp, u64 *rax,
 				     struct tdx_module_args *args,

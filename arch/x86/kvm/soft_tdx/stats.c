@@ -6,7 +6,8 @@
  *		tried again, failed. Accepts of guests are among them.
  *   checks	how often the host did what it must not do
  *   tds	a line for each TD: state, VPs inside, epoch, 4 KiB pages by state of
- *		the entry that maps them, and by level as the PAMT has it
+ *		the entry that maps them, EPT violations, and pages by level as the
+ *		PAMT has it
  *
  * All counts but those of a TD are since kvm-amd was loaded.
  */
@@ -126,6 +127,7 @@ struct td_line {
 	u16 hkid;
 	int life, op, nr_vps, nr_inside;
 	u64 epoch;
+	long nr_violations, nr_zero_step;
 	long pages[NR_SEPT_STATES];
 };
 
@@ -147,6 +149,8 @@ static void copy_td(struct soft_td *td, void *arg)
 		.pfn = td_pfn(td), .hkid = td->hkid, .life = td->life, .op = td->op,
 		.nr_vps = td->nr_vps, .nr_inside = atomic_read(&td->nr_inside),
 		.epoch = READ_ONCE(td->epoch),
+		.nr_violations = atomic_long_read(&td->nr_violations),
+		.nr_zero_step = atomic_long_read(&td->nr_zero_step),
 	};
 	for (i = 0; i < NR_SEPT_STATES; i++)
 		line->pages[i] = atomic_long_read(&td->nr_pages[i]);
@@ -161,6 +165,7 @@ static void show_td(struct seq_file *m, const struct td_line *td)
 	seq_printf(m, " mapped %ld pending %ld blocked %ld pending_blocked %ld tables %ld",
 		   pages[SEPT_MAPPED], pages[SEPT_PENDING], pages[SEPT_BLOCKED],
 		   pages[SEPT_PENDING_BLOCKED], pages[SEPT_NL_MAPPED] + pages[SEPT_NL_BLOCKED]);
+	seq_printf(m, " violations %ld zero_step %ld", td->nr_violations, td->nr_zero_step);
 	seq_printf(m, " pamt_4k %lu pamt_2m %lu\n", pamt_count(td->pfn, LEVEL_4K),
 		   pamt_count(td->pfn, LEVEL_2M));
 }

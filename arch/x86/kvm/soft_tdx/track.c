@@ -78,6 +78,24 @@ static void copy_private_root(struct soft_vp *vp)
 	vp->root_gen = gen;
 }
 
+/*
+ * A host that has the guest at one instruction again and again may want to see
+ * what it touches there. The module then looks whether it is mapped by now, with
+ * the tree for itself, before it enters the VP; who is in the way waits.
+ */
+static bool zero_step_done(struct soft_vp *vp)
+{
+	struct soft_td *td = vp->td;
+
+	if (vp->nr_faults < ZERO_STEP_VIOLATIONS)
+		return true;
+	if (!sharex_try_excl(&td->tree))
+		return false;
+	atomic_long_inc(&td->nr_zero_step);
+	sharex_put_excl(&td->tree);
+	return true;
+}
+
 /**
  * soft_tdx_vp_enter - enter a TD, as TDH.VP.ENTER does
  * @tdx_vp: the VP
@@ -87,8 +105,9 @@ static void copy_private_root(struct soft_vp *vp)
  * Context: interrupts off, until soft_tdx_td_exit() on the same processor. Takes
  * no lock that it has to wait for.
  * Return: TDX_SUCCESS; TDX_OPERAND_BUSY | TDX_OPERAND_ID_TD_EPOCH while somebody
- * tracks; another error of SEAMCALLs if the VP or its TD is not in a state to
- * run.
+ * tracks; TDX_OPERAND_BUSY | TDX_OPERAND_ID_SEPT if the VP is taken for zero-stepped
+ * while somebody has the Secure EPT tree; another error of SEAMCALLs if the VP or
+ * its TD is not in a state to run.
  */
 u64 soft_tdx_vp_enter(struct tdx_vp *tdx_vp, bool *flush_tlb)
 {
@@ -103,6 +122,8 @@ u64 soft_tdx_vp_enter(struct tdx_vp *tdx_vp, bool *flush_tlb)
 	td = vp->td;
 	if (WARN_ON_ONCE(vp->inside))
 		return TDX_VCPU_STATE_INCORRECT;
+	if (!zero_step_done(vp))
+		return operand(TDX_OPERAND_BUSY, TDX_OPERAND_ID_SEPT);
 	if (!sharex_try_shared(&td->epoch_lock))
 		return operand(TDX_OPERAND_BUSY, TDX_OPERAND_ID_TD_EPOCH);
 
@@ -120,6 +141,25 @@ u64 soft_tdx_vp_enter(struct tdx_vp *tdx_vp, bool *flush_tlb)
 	}
 	copy_private_root(vp);
 	return TDX_SUCCESS;
+}
+
+/**
+ * soft_tdx_ept_violation - the VP leaves, since something private is not mapped
+ * @tdx_vp: the VP, inside the TD
+ * @rip: of the instruction
+ *
+ * Context: interrupts off.
+ */
+void soft_tdx_ept_violation(struct tdx_vp *tdx_vp, u64 rip)
+{
+	struct soft_vp *vp = soft_vp_of(tdx_vp);
+
+	lockdep_assert_irqs_disabled();
+	atomic_long_inc(&vp->td->nr_violations);
+	if (vp->fault_rip != rip)
+		vp->nr_faults = 0;
+	vp->fault_rip = rip;
+	vp->nr_faults++;
 }
 
 /**

@@ -176,6 +176,20 @@ static bool soft_td_must_leave(struct kvm_vcpu *vcpu)
 	       kvm_request_pending(vcpu) || xfer_to_guest_mode_work_pending();
 }
 
+/* What the host is told of: not an access that is the guest's own fault. */
+static bool soft_td_violates(struct kvm_vcpu *vcpu)
+{
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	struct soft_td_vcpu *td = to_soft_td_vcpu(vcpu);
+
+	if (control->exit_code == SVM_EXIT_VMMCALL)
+		return td->action == SOFT_TDX_EXIT_EPT_VIOLATION;
+
+	return control->exit_code == SVM_EXIT_NPF &&
+	       !kvm_is_addr_direct(vcpu->kvm, control->exit_info_2) &&
+	       !soft_tdx_is_pending(&td->vp, control->exit_info_2);
+}
+
 enum exit_fastpath_completion soft_td_vcpu_run(struct kvm_vcpu *vcpu, u64 run_flags)
 {
 	struct soft_td_vcpu *td = to_soft_td_vcpu(vcpu);
@@ -205,6 +219,8 @@ enum exit_fastpath_completion soft_td_vcpu_run(struct kvm_vcpu *vcpu, u64 run_fl
 		run_flags = 0;
 	}
 
+	if (r == EXIT_FASTPATH_NONE && soft_td_violates(vcpu))
+		soft_tdx_ept_violation(&td->vp, vcpu->arch.rip);
 	soft_tdx_td_exit(&td->vp);
 	return r;
 }

@@ -173,6 +173,43 @@ static void test_inject_busy(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, inject_count(), injected + 1);
 }
 
+static void violate(struct soft_test *st, u64 rip)
+{
+	guard(irqsave)();
+	soft_tdx_ept_violation(&st->vp[0], rip);
+}
+
+/* A VP that stays at one instruction is entered when nobody has the tree. */
+static void test_zero_step(struct kunit *test)
+{
+	struct soft_test *st = runnable(test);
+	struct soft_td *td = soft_test_td(st);
+	int i;
+
+	KUNIT_ASSERT_TRUE(test, sharex_try_shared(&td->tree));
+	for (i = 0; i < ZERO_STEP_VIOLATIONS; i++) {
+		SOFT_ASSERT_OK(st, soft_test_enter(st, 0));
+		violate(st, 0x1000);
+		soft_test_leave(st, 0);
+	}
+	SOFT_EXPECT_RET(st, soft_test_enter(st, 0), TDX_OPERAND_BUSY | TDX_OPERAND_ID_SEPT);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&td->nr_zero_step), 0);
+	sharex_put_shared(&td->tree);
+
+	SOFT_ASSERT_OK(st, soft_test_enter(st, 0));
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&td->nr_zero_step), 1);
+	KUNIT_ASSERT_TRUE(test, sharex_try_excl(&td->tree));
+	sharex_put_excl(&td->tree);
+
+	/* It got on. */
+	violate(st, 0x1004);
+	soft_test_leave(st, 0);
+	SOFT_ASSERT_OK(st, soft_test_enter(st, 0));
+	soft_test_leave(st, 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&td->nr_zero_step), 1);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&td->nr_violations), ZERO_STEP_VIOLATIONS + 1);
+}
+
 /* An interrupted demote has done nothing, and keeps its registers. */
 static void test_inject_restart(struct kunit *test)
 {
@@ -247,6 +284,7 @@ static struct kunit_case soft_track_cases[] = {
 	KUNIT_CASE(test_epochs),
 	KUNIT_CASE(test_stays_inside),
 	KUNIT_CASE(test_busy),
+	KUNIT_CASE(test_zero_step),
 	KUNIT_CASE(test_inject_busy),
 	KUNIT_CASE(test_inject_restart),
 	KUNIT_CASE(test_inject_track),
