@@ -201,79 +201,9 @@ static void accept_mixed(void)
 	gm_td_scene_close(&s);
 }
 
-/* A vCPU that is in the TD nearly always. */
-struct spinner {
-	struct gm_td_scene *s;
-	unsigned int cpu;
-	bool stop;
-	pthread_t thread;
-};
-
-static void *spin(void *arg)
-{
-	struct spinner *sp = arg;
-
-	while (!READ_ONCE(sp->stop))
-		gm_assert_eq(gm_td_store(sp->s->td, sp->cpu, GM_GPA, GM_2M, 8, SEED),
-			     GM_TD_SYNC);
-	return NULL;
-}
-
-/*
- * One leaf is busy once, while somebody is inside who could have the lock: in the
- * frame where that is so, and nothing else happens for it. Returns the frame.
- */
-static unsigned int busy_in(struct gm_td_scene *s, const char *leaf, unsigned int frame)
-{
-	long injected = gm_td_injected();
-	u64 off, page;
-
-	gm_td_inject("busy", "%s 1", leaf);
-	do {
-		frame++;
-		off = frame * GM_2M;
-		page = off + 9 * GM_PAGE;
-		gm_assert(off < s->f.size, "%s: nobody was ever inside", leaf);
-		gm_td_accept_ok(s->td, 0, GM_GPA + off, GM_TD_2M, 1);
-		gm_assert_eq(gm_td_store(s->td, 0, GM_GPA + off, GM_2M, 8, SEED), GM_TD_SYNC);
-		gm_set_ok(&s->f, page, GM_PAGE, false);
-		gm_set_ok(&s->f, page, GM_PAGE, true);
-		gm_td_accept_ok(s->td, 0, GM_GPA + page, GM_TD_4K, 1);
-		gm_td_assert_others(s, SEED, off, page);
-		gm_td_assert_ledger(s);
-	} while (gm_td_injected() == injected);
-	gm_assert_eq(gm_td_injected() - injected, 1);
-	return frame;
-}
-
-static void busy(void)
-{
-	static const char * const leaves[] = {
-		"MEM.RANGE.BLOCK", "MEM.TRACK", "MEM.PAGE.DEMOTE", "MEM.PAGE.REMOVE",
-		"MEM.PAGE.AUG",
-	};
-	struct gm_td_scene s = gm_td_scene_open(4, 64 * GM_2M, 0);
-	unsigned int i, frame = 0;
-	struct spinner sp[3];
-
-	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, 1);
-	for (i = 0; i < 3; i++) {
-		sp[i] = (struct spinner) { .s = &s, .cpu = i + 1 };
-		kvm_pthread_create(&sp[i].thread, NULL, spin, &sp[i]);
-	}
-	for (i = 0; i < ARRAY_SIZE(leaves); i++)
-		frame = busy_in(&s, leaves[i], frame);
-	for (i = 0; i < 3; i++) {
-		WRITE_ONCE(sp[i].stop, true);
-		kvm_pthread_join(sp[i].thread, NULL);
-	}
-	gm_td_scene_close(&s);
-}
-
 static const struct gm_case cases[] = {
 	{ "storm", storm, .seconds = 120 },
 	{ "accept_mixed", accept_mixed, .seconds = 60 },
-	{ "busy", busy, .seconds = 60 },
 };
 
 int main(int argc, char **argv)

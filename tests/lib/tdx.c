@@ -417,15 +417,38 @@ long gm_td_calls(const char *leaf, const char *level)
 	gm_fail(__FILE__, __LINE__, leaf, "not in %scalls", DEBUGFS);
 }
 
-long gm_td_pages(const char *key)
+static long count_in(const char *text, const char *key)
 {
-	char text[1024], want[32], *at;
+	char want[32];
+	const char *at;
 
-	gm_read_text(DEBUGFS "tds", text, sizeof(text));
 	snprintf(want, sizeof(want), " %s ", key);
 	at = strstr(text, want);
 	gm_assert(at, "no %s in %s", key, text);
 	return strtol(at + strlen(want), NULL, 0);
+}
+
+long gm_td_pages(const char *key)
+{
+	char text[1024];
+
+	gm_read_text(DEBUGFS "tds", text, sizeof(text));
+	return count_in(text, key);
+}
+
+struct gm_td_counts gm_td_counts(void)
+{
+	char text[1024];
+
+	gm_read_text(DEBUGFS "tds", text, sizeof(text));
+	return (struct gm_td_counts) {
+		.mapped			= count_in(text, "mapped"),
+		.pending		= count_in(text, "pending"),
+		.blocked		= count_in(text, "blocked"),
+		.pending_blocked	= count_in(text, "pending_blocked"),
+		.pamt_4k		= count_in(text, "pamt_4k"),
+		.pamt_2m		= count_in(text, "pamt_2m"),
+	};
 }
 
 void gm_td_inject(const char *file, const char *fmt, ...)

@@ -78,6 +78,13 @@ void gm_td_clear_ve(struct gm_td *td, unsigned int cpu, u64 *gpa);
 long gm_td_calls(const char *leaf, const char *level);
 /* Of the one TD there is: "mapped", "pending", "pamt_2m" ... */
 long gm_td_pages(const char *key);
+
+/* All at once, since the module looks through all of memory for them. */
+struct gm_td_counts {
+	long mapped, pending, blocked, pending_blocked, pamt_4k, pamt_2m;
+};
+
+struct gm_td_counts gm_td_counts(void);
 void gm_td_inject(const char *file, const char *fmt, ...) __printf(2, 3);
 long gm_td_injected(void);
 u64 gm_td_stat(struct gm_td *td, const char *name);

@@ -3,8 +3,8 @@
  * Faults on demand, in debugfs: what the real module may answer at any time and
  * a test cannot wait for.
  *
- *   busy		"LEAF N": the Nth call of LEAF that is made while a VP is inside
- *			the TD finds the lock taken. Not while none is: the real
+ *   busy		"LEAF N": the Nth call of LEAF from now on finds the lock taken,
+ *			if a VP is inside the TD then. Not if none is: the real
  *			module has nobody then who could have it.
  *   fail		"LEAF ERROR": the next call of LEAF returns ERROR
  *   demote_restart	so many TDH.MEM.PAGE.DEMOTE are interrupted
@@ -37,10 +37,10 @@ static bool take(atomic_t *left)
 
 static bool busy_now(struct soft_call *call)
 {
-	if (!call->td || !atomic_read(&call->td->nr_inside))
-		return false;
 	/* From 1 to 0 is the call that it is for. */
 	if (atomic_dec_if_positive(&busy_in[call->nr]) != 0)
+		return false;
+	if (!call->td || !atomic_read(&call->td->nr_inside))
 		return false;
 	atomic_inc(&injected);
 	return true;

@@ -154,7 +154,7 @@ static void test_busy(struct kunit *test)
 	sept_unlock(entry);
 }
 
-/* Busy on the nth call, only while somebody is inside, and once. */
+/* Busy on the nth call, only if somebody is inside then, and once. */
 static void test_inject_busy(struct kunit *test)
 {
 	struct soft_test *st = runnable(test);
@@ -163,7 +163,9 @@ static void test_inject_busy(struct kunit *test)
 	inject_busy(MEM_RANGE_BLOCK, 2);
 	SOFT_EXPECT_RET(st, block(st, 0, LEVEL_4K), TDX_EPT_WALK_FAILED | TDX_OPERAND_ID_RCX);
 	SOFT_EXPECT_RET(st, block(st, 0, LEVEL_4K), TDX_EPT_WALK_FAILED | TDX_OPERAND_ID_RCX);
+	KUNIT_EXPECT_EQ(test, inject_count(), injected);
 	SOFT_ASSERT_OK(st, soft_test_enter(st, 0));
+	inject_busy(MEM_RANGE_BLOCK, 2);
 	SOFT_EXPECT_RET(st, block(st, 0, LEVEL_2M), TDX_SUCCESS);
 	SOFT_EXPECT_RET(st, block(st, LEVEL_SIZE(2), LEVEL_4K),
 			TDX_OPERAND_BUSY | TDX_OPERAND_ID_SEPT);
