@@ -50,6 +50,13 @@ static int punch(struct gm_td_scene *s, u64 off, u64 *error)
 	return gm_punch(&s->f, off, GM_PAGE) ? errno : 0;
 }
 
+/* Nothing but KVM_RUN: the other requests that are needed allocate as well. */
+static int run(struct gm_td_scene *s, u64 off, u64 *error)
+{
+	*error = off;
+	return __vcpu_run(s->td->vcpu[0]) ? errno : 0;
+}
+
 /* Returns whether the allocation that was to fail came. */
 static bool disarm(int fd)
 {
@@ -67,7 +74,34 @@ static bool disarm(int fd)
  */
 #define SITES	24
 
-static void no_memory(int (*fn)(struct gm_td_scene *s, u64 off, u64 *error))
+struct request {
+	int (*fn)(struct gm_td_scene *s, u64 off, u64 *error);
+	bool pending;	/* of memory that the guest has not accepted */
+	long removed;	/* pages that go by it; the guest accepts one if there are none */
+};
+
+static void map_all(struct gm_td_scene *s, const struct request *req)
+{
+	struct kvm_pre_fault_memory range = { .gpa = GM_GPA, .size = SITES * GM_2M };
+
+	if (req->pending) {
+		gm_assert_ok(__vcpu_ioctl(s->td->vcpu[0], KVM_PRE_FAULT_MEMORY, &range));
+		gm_assert_eq(range.size, 0);
+		return;
+	}
+	gm_td_accept_ok(s->td, 0, GM_GPA, GM_TD_2M, SITES);
+	gm_assert_eq(gm_td_store(s->td, 0, GM_GPA, SITES * GM_2M, 8, SEED), GM_TD_SYNC);
+}
+
+static void assert_frame(struct gm_td_scene *s, const struct request *req, u64 frame)
+{
+	if (req->pending)
+		return;
+	gm_assert_eq(gm_td_check(s->td, 0, GM_GPA + frame, GM_2M, 8, SEED), GM_TD_SYNC);
+	gm_td_assert_good(s->td, 0);
+}
+
+static void no_memory(const struct request *req)
 {
 	int err, fail_nth = open_fail_nth();
 	struct gm_td_scene s = gm_td_scene_open(1, SITES * GM_2M, 0);
@@ -75,14 +109,17 @@ static void no_memory(int (*fn)(struct gm_td_scene *s, u64 off, u64 *error))
 	struct gm_td_leaves before;
 	unsigned int failed = 0;
 	bool came = true;
+	long pending;
 
-	gm_td_accept_ok(s.td, 0, GM_GPA, GM_TD_2M, SITES);
-	gm_assert_eq(gm_td_store(s.td, 0, GM_GPA, SITES * GM_2M, 8, SEED), GM_TD_SYNC);
+	map_all(&s, req);
+	pending = gm_td_pages("pending");
 	for (; came && frame < SITES * GM_2M; frame += GM_2M) {
 		off = frame + 9 * GM_PAGE;
 		before = gm_td_leaves();
+		if (!req->removed)
+			gm_td_accept_next(s.td, 0, GM_GPA + off, GM_TD_4K, 1);
 		arm(fail_nth, frame / GM_2M + 1);
-		err = fn(&s, off, &error);
+		err = req->fn(&s, off, &error);
 		came = disarm(fail_nth);
 		if (err) {
 			gm_assert_eq(err, ENOMEM);
@@ -90,13 +127,15 @@ static void no_memory(int (*fn)(struct gm_td_scene *s, u64 off, u64 *error))
 			failed++;
 			gm_assert(gm_is_private(&s.f, off), "shared");
 			gm_td_assert_leaves(&before, 0, 0, 0, 0, 0);
-			gm_assert_eq(gm_td_check(s.td, 0, GM_GPA + frame, GM_2M, 8, SEED),
-				     GM_TD_SYNC);
-			gm_td_assert_good(s.td, 0);
-			gm_assert_eq(fn(&s, off, &error), 0);
+			gm_assert_eq(gm_td_pages("pending"), pending);
+			assert_frame(&s, req, frame);
+			gm_assert_eq(req->fn(&s, off, &error), 0);
 		}
-		gm_td_assert_leaves(&before, 0, 0, 1, 1, 0);
-		gm_td_assert_others(&s, SEED, frame, off);
+		gm_td_assert_leaves(&before, 0, 0, 1, req->removed, 0);
+		pending -= req->pending;
+		gm_assert_eq(gm_td_pages("pending"), pending);
+		if (!req->pending)
+			gm_td_assert_others(&s, SEED, frame, off);
 		gm_td_assert_ledger(&s);
 	}
 	gm_assert(!came, "more than %u allocations", SITES);
@@ -106,8 +145,25 @@ static void no_memory(int (*fn)(struct gm_td_scene *s, u64 off, u64 *error))
 	gm_td_scene_close(&s);
 }
 
-static void no_memory_share(void) { no_memory(share); }
-static void no_memory_punch(void) { no_memory(punch); }
+static void no_memory_share(void)
+{
+	no_memory(&(struct request) { share, false, 1 });
+}
+
+static void no_memory_punch(void)
+{
+	no_memory(&(struct request) { punch, false, 1 });
+}
+
+static void no_memory_pending(void)
+{
+	no_memory(&(struct request) { share, true, 1 });
+}
+
+static void no_memory_accept(void)
+{
+	no_memory(&(struct request) { run, true, 0 });
+}
 
 /* A page of accepted memory breaks: the guest loses that page. */
 static void poison(void)
@@ -214,6 +270,8 @@ static void populate(void)
 static const struct gm_case cases[] = {
 	{ "no_memory_share", no_memory_share },
 	{ "no_memory_punch", no_memory_punch },
+	{ "no_memory_pending", no_memory_pending },
+	{ "no_memory_accept", no_memory_accept },
 	{ "poison", poison, .loses = true },
 	{ "populate", populate },
 };

@@ -302,12 +302,17 @@ int gm_td_resume(struct gm_td *td, unsigned int cpu)
 }
 
 /* From where it waits for commands, so that it does not matter where it was. */
-static int tell(struct gm_td *td, unsigned int cpu, struct kvm_regs *regs)
+static void give(struct gm_td *td, unsigned int cpu, struct kvm_regs *regs)
 {
 	regs->rip = td->start[cpu].rip + 2;
 	regs->rsp = td->start[cpu].rsp;
 	regs->rflags = 2;
 	vcpu_regs_set(td->vcpu[cpu], regs);
+}
+
+static int tell(struct gm_td *td, unsigned int cpu, struct kvm_regs *regs)
+{
+	give(td, cpu, regs);
 	return gm_td_resume(td, cpu);
 }
 
@@ -349,15 +354,24 @@ void gm_td_assert_good(struct gm_td *td, unsigned int cpu)
 	gm_assert(!r->r9, "%llu words wrong, first at %#llx: %#llx", r->r9, r->r10, r->r12);
 }
 
-int gm_td_accept(struct gm_td *td, unsigned int cpu, u64 gpa, enum gm_td_level level,
-		 u64 nr, u64 *left, u64 *rax)
+void gm_td_accept_next(struct gm_td *td, unsigned int cpu, u64 gpa,
+		       enum gm_td_level level, u64 nr)
 {
 	struct kvm_regs regs = {
 		.rbx = OP_ACCEPT, .rdi = gpa, .rsi = level ? GM_2M : GM_PAGE,
 		.r13 = level, .r15 = nr,
 	};
-	int stop = tell(td, cpu, &regs);
 
+	give(td, cpu, &regs);
+}
+
+int gm_td_accept(struct gm_td *td, unsigned int cpu, u64 gpa, enum gm_td_level level,
+		 u64 nr, u64 *left, u64 *rax)
+{
+	int stop;
+
+	gm_td_accept_next(td, cpu, gpa, level, nr);
+	stop = gm_td_resume(td, cpu);
 	*left = td->regs[cpu].r15;
 	*rax = td->regs[cpu].rax;
 	return stop;

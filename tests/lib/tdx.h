@@ -70,6 +70,9 @@ void gm_td_accept_ok(struct gm_td *td, unsigned int cpu, u64 gpa, enum gm_td_lev
 		     u64 nr);
 /* Accepts a page and stores a word in it, in one go. */
 void gm_td_take(struct gm_td *td, unsigned int cpu, u64 gpa, u64 word);
+/* The next KVM_RUN does it. */
+void gm_td_accept_next(struct gm_td *td, unsigned int cpu, u64 gpa,
+		       enum gm_td_level level, u64 nr);
 int gm_td_map_gpa(struct gm_td *td, unsigned int cpu, u64 gpa, u64 len);
 int gm_td_resume(struct gm_td *td, unsigned int cpu);
 void gm_td_clear_ve(struct gm_td *td, unsigned int cpu, u64 *gpa);
