@@ -27,6 +27,7 @@
 #include "mmu/mmu_internal.h"
 #include "mmu/spte.h"
 #include "mmu/tdp_mmu.h"
+#include "smm.h"
 #include "tdx_mem.h"
 #include "vmx/tdx_arch.h"
 #include "x86.h"
@@ -424,8 +425,9 @@ int tdx_mem_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 ext_exit_qual)
 		    signal_pending(current))
 			return r;
 
-		if (kvm_test_request(KVM_REQ_VM_DEAD, vcpu))
-			return -EIO;
+		/* What keeps the fault from being handled may be a request itself. */
+		if (kvm_request_pending(vcpu))
+			return r;
 
 		/* A slot is not deleted before srcu is let go of. */
 		slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
@@ -459,6 +461,8 @@ static int tdx_mem_add_page(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 	if (r || !add->measure)
 		return r;
 
+	/* The TD is locked in it, which no zap is to find locked, nor it a zap. */
+	guard(write_lock)(&kvm->mmu_lock);
 	for (i = 0; i < PAGE_SIZE; i += TDX_EXTENDMR_CHUNKSIZE) {
 		err = tdh_mr_extend(&mem->td, gpa + i, &entry, &state);
 		if (tdx_mem_failed(kvm, "TDH.MR.EXTEND", err, entry, state))
@@ -503,7 +507,8 @@ int tdx_mem_init_region(struct kvm_vcpu *vcpu, const struct kvm_tdx_cmd *cmd)
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	if (to_tdx_mem(kvm)->state != TD_STATE_INITIALIZED ||
+	/* A vCPU in SMM sees no memslot. */
+	if (to_tdx_mem(kvm)->state != TD_STATE_INITIALIZED || is_smm(vcpu) ||
 	    cmd->flags & ~KVM_TDX_MEASURE_MEMORY_REGION)
 		return -EINVAL;
 	if (copy_from_user(&region, uregion, sizeof(region)))
@@ -547,7 +552,9 @@ int tdx_mem_finalize(struct kvm *kvm, u64 *hw_error)
 	if (mem->hkid <= 0 || mem->state != TD_STATE_INITIALIZED)
 		return -EINVAL;
 
-	*hw_error = tdh_mr_finalize(&mem->td);
+	/* As TDH.MR.EXTEND. */
+	scoped_guard(write_lock, &kvm->mmu_lock)
+		*hw_error = tdh_mr_finalize(&mem->td);
 	if (tdx_status(*hw_error) == TDX_OPERAND_BUSY)
 		return -EBUSY;
 	if (tdx_mem_failed(kvm, "TDH.MR.FINALIZE", *hw_error, 0, 0))

@@ -59,6 +59,8 @@ static int soft_td_vm_init(struct kvm *kvm)
 	to_tdx_mem(kvm)->huge = true;
 	kvm->max_vcpus = min(kvm->max_vcpus, SOFT_TDX_MAX_VPS);
 	kvm->arch.has_private_mem = true;
+	/* Before there is a slot, so that none lies where it is. */
+	kvm->arch.gfn_direct_bits = gpa_to_gfn(BIT_ULL(SOFT_TDX_SHARED_BIT));
 	/* Mappings are split and promoted by nobody but the guest's memory. */
 	kvm->arch.disable_nx_huge_pages = true;
 	/* As in a TDX VM: KVM does not zap private memory for its own reasons. */
@@ -304,7 +306,6 @@ static int soft_td_init(struct kvm *kvm, struct kvm_tdx_cmd *cmd)
 
 	r = soft_td_create(kvm, params, &cmd->hw_error);
 	if (!r) {
-		kvm->arch.gfn_direct_bits = gpa_to_gfn(BIT_ULL(SOFT_TDX_SHARED_BIT));
 		mem->state = TD_STATE_INITIALIZED;
 		goto out;
 	}
@@ -322,57 +323,63 @@ out:
 	return r;
 }
 
+/*
+ * Takes the page in @vp, and @tdcx. The module locks the TD in these, which no zap
+ * is to find locked, nor they a zap.
+ */
+static int soft_td_add_vp(struct kvm_vcpu *vcpu, u64 rcx, struct page *tdcx)
+{
+	struct tdx_vp *vp = &to_soft_td_vcpu(vcpu)->vp;
+	struct kvm *kvm = vcpu->kvm;
+
+	guard(write_lock)(&kvm->mmu_lock);
+
+	if (soft_td_check(kvm, "TDH.VP.CREATE", tdh_vp_create(&to_tdx_mem(kvm)->td, vp))) {
+		vp->tdvpr_page = NULL;
+		return -EIO;
+	}
+	if (soft_td_check(kvm, "TDH.VP.ADDCX", tdh_vp_addcx(vp, tdcx)))
+		return -EIO;
+	vp->tdcx_pages[0] = tdcx;
+
+	return soft_td_check(kvm, "TDH.VP.INIT", tdh_vp_init(vp, rcx, vcpu->vcpu_id));
+}
+
 static int soft_td_vcpu_init(struct kvm_vcpu *vcpu, u64 rcx)
 {
 	struct soft_td_vcpu *td = to_soft_td_vcpu(vcpu);
-	struct kvm_tdx_mem *mem = to_tdx_mem(vcpu->kvm);
 	struct tdx_vp *vp = &td->vp;
-	struct page *page;
+	struct page *tdvpr, *tdcx;
+	int r = -ENOMEM;
 
 	/* A vCPU of which a part is missing stays so. */
-	if (td->initialized || vp->tdvpr_page)
+	if (td->initialized || vp->tdcx_pages)
 		return -EINVAL;
 
+	tdvpr = alloc_page(GFP_KERNEL_ACCOUNT);
+	tdcx = alloc_page(GFP_KERNEL_ACCOUNT);
+	if (!tdvpr || !tdcx)
+		goto out;
 	vp->tdcx_pages = kzalloc_objs(*vp->tdcx_pages, SOFT_TDX_TDCX_PAGES,
 				      GFP_KERNEL_ACCOUNT);
-	page = alloc_page(GFP_KERNEL_ACCOUNT);
-	if (!vp->tdcx_pages || !page)
-		goto nomem;
+	if (!vp->tdcx_pages)
+		goto out;
 
-	vp->tdvpr_page = page;
-	vp->tdvpr_pa = page_to_phys(page);
-	if (soft_td_check(vcpu->kvm, "TDH.VP.CREATE", tdh_vp_create(&mem->td, vp))) {
-		vp->tdvpr_page = NULL;
-		__free_page(page);
-		return -EIO;
-	}
-
-	page = alloc_page(GFP_KERNEL_ACCOUNT);
-	if (!page)
-		return -ENOMEM;
-	if (soft_td_check(vcpu->kvm, "TDH.VP.ADDCX", tdh_vp_addcx(vp, page))) {
-		__free_page(page);
-		return -EIO;
-	}
-	vp->tdcx_pages[0] = page;
-
-	/* It may lock the TD, which no zap is to find locked. */
-	scoped_guard(write_lock, &vcpu->kvm->mmu_lock) {
-		if (soft_td_check(vcpu->kvm, "TDH.VP.INIT",
-				  tdh_vp_init(vp, rcx, vcpu->vcpu_id)))
-			return -EIO;
-	}
+	vp->tdvpr_page = tdvpr;
+	vp->tdvpr_pa = page_to_phys(tdvpr);
+	r = soft_td_add_vp(vcpu, rcx, tdcx);
+	if (r)
+		goto out;
 
 	td->initialized = true;
 	vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
-	return 0;
-
-nomem:
-	kfree(vp->tdcx_pages);
-	vp->tdcx_pages = NULL;
-	if (page)
-		__free_page(page);
-	return -ENOMEM;
+out:
+	/* What the module did not take. */
+	if (tdvpr && !vp->tdvpr_page)
+		__free_page(tdvpr);
+	if (tdcx && !(vp->tdcx_pages && vp->tdcx_pages[0]))
+		__free_page(tdcx);
+	return r;
 }
 
 static int soft_td_get_cmd(void __user *argp, struct kvm_tdx_cmd *cmd)
@@ -491,7 +498,7 @@ static void soft_td_gmem_make_shared(kvm_pfn_t pfn, kvm_pfn_t nr_pages)
 static int soft_td_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 {
 	if (to_soft_td_vcpu(vcpu) && efer & EFER_SVME)
-		return 1;
+		return -EINVAL;
 	return soft_td_svm_ops.set_efer(vcpu, efer);
 }
 
