@@ -210,7 +210,8 @@ static void read_checks(char *buf, size_t size)
 	gm_read_text(DEBUGFS "checks", buf, size);
 }
 
-struct gm_td *gm_td_create(unsigned int nr_vcpus, u64 attributes)
+struct gm_td *gm_td_create_then(unsigned int nr_vcpus, u64 attributes,
+				void (*before_run)(struct gm_td *td))
 {
 	struct kvm_tdx_init_mem_region region = { .nr_pages = BOOT / GM_PAGE };
 	struct gm_td *td = calloc(1, sizeof(*td));
@@ -234,9 +235,16 @@ struct gm_td *gm_td_create(unsigned int nr_vcpus, u64 attributes)
 	kvm_munmap(image, BOOT);
 	gm_assert_eq(gm_td_vm_cmd(td->vm, KVM_TDX_FINALIZE_VM, 0, NULL), 0);
 
+	if (before_run)
+		before_run(td);
 	for (i = 0; i < nr_vcpus; i++)
 		gm_assert_eq(gm_td_resume(td, i), GM_TD_SYNC);
 	return td;
+}
+
+struct gm_td *gm_td_create(unsigned int nr_vcpus, u64 attributes)
+{
+	return gm_td_create_then(nr_vcpus, attributes, NULL);
 }
 
 void gm_td_found(struct gm_td *td, const char *check, long times)

@@ -48,6 +48,9 @@ int gm_td_vm_cmd(struct kvm_vm *vm, u32 id, u32 flags, void *data);
 int gm_td_vcpu_cmd(struct kvm_vcpu *vcpu, u32 id, u32 flags, void *data);
 struct kvm_vm *gm_td_vm(u64 attributes);	/* initialised, without vCPUs */
 struct gm_td *gm_td_create(unsigned int nr_vcpus, u64 attributes);
+/* And with something done to vCPUs before they run for the first time. */
+struct gm_td *gm_td_create_then(unsigned int nr_vcpus, u64 attributes,
+				void (*before_run)(struct gm_td *td));
 void gm_td_free(struct gm_td *td);	/* and the module found nothing wrong */
 /* The module was to find that: gm_td_free() does not mind so many of it. */
 void gm_td_found(struct gm_td *td, const char *check, long times);
