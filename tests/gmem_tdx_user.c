@@ -226,8 +226,8 @@ static const struct gm_case cases[] = {
 	{ "svme", svme },
 	{ "shared_slot", shared_slot },
 	{ "obsolete", obsolete, .seconds = 60 },
-	{ "vcpus", vcpus, .seconds = 120 },
-	{ "measure", measure, .seconds = 120 },
+	{ "vcpus", vcpus, .seconds = 300 },
+	{ "measure", measure, .seconds = 300 },
 	{ "smm_region", smm_region },
 	{ "smm", smm },
 };

@@ -111,6 +111,23 @@ static void test_stays_inside(struct kunit *test)
 	SOFT_EXPECT_RET(st, remove_page(st, 0, LEVEL_2M), TDX_SUCCESS);
 }
 
+/* Were VPs counted wrong, what they say themselves would show it. */
+static void test_stale_tlb(struct kunit *test)
+{
+	struct soft_test *st = runnable(test);
+	struct soft_td *td = soft_test_td(st);
+	atomic_t *refs = &td->epoch_refs[td->epoch & 1];
+
+	SOFT_ASSERT_OK(st, soft_test_enter(st, 0));
+	SOFT_ASSERT_OK(st, block(st, 0, LEVEL_2M));
+	SOFT_ASSERT_OK(st, track(st));
+	atomic_dec(refs);
+	SOFT_EXPECT_RET(st, remove_page(st, 0, LEVEL_2M), TDX_SUCCESS);
+	st->checks[CHECK_STALE_TLB]++;
+	atomic_inc(refs);
+	soft_test_leave(st, 0);
+}
+
 /* Locks are tried: each leaf says which one it did not get. */
 static void test_busy(struct kunit *test)
 {
@@ -285,6 +302,7 @@ static struct kunit_case soft_track_cases[] = {
 	KUNIT_CASE(test_flush),
 	KUNIT_CASE(test_epochs),
 	KUNIT_CASE(test_stays_inside),
+	KUNIT_CASE(test_stale_tlb),
 	KUNIT_CASE(test_busy),
 	KUNIT_CASE(test_zero_step),
 	KUNIT_CASE(test_inject_busy),
