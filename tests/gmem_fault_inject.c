@@ -33,49 +33,6 @@ struct scene {
 #define FEW_RUNS	8
 #define MANY_RUNS	256
 
-static int fail_nth_fd = -1;
-
-static void set_attr(const char *which, const char *attr, const char *value)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", which, attr);
-	gm_assert(gm_write(path, "%s", value), "%s: %s", path, strerror(errno));
-}
-
-static void need_injection(void)
-{
-	if (access("/proc/thread-self/fail-nth", W_OK))
-		gm_skip("needs the debug kernel (fault injection)");
-	/* By default allocations that may sleep are left alone, which are ours. */
-	set_attr("failslab", "ignore-gfp-wait", "N");
-	set_attr("failslab", "verbose", "0");
-	set_attr("fail_page_alloc", "ignore-gfp-wait", "N");
-	set_attr("fail_page_alloc", "ignore-gfp-highmem", "N");
-	set_attr("fail_page_alloc", "min-order", "0");
-	set_attr("fail_page_alloc", "verbose", "0");
-	fail_nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	gm_assert(fail_nth_fd >= 0, "fail-nth: %s", strerror(errno));
-}
-
-static void arm(unsigned int nth)
-{
-	char buf[16];
-	int n = snprintf(buf, sizeof(buf), "%u", nth);
-
-	gm_assert_eq(pwrite(fail_nth_fd, buf, n, 0), n);
-}
-
-/* Returns whether the allocation that was to fail came. */
-static bool disarm(void)
-{
-	char buf[16] = { 0 };
-
-	gm_assert_ge(pread(fail_nth_fd, buf, sizeof(buf) - 1, 0), 1);
-	arm(0);
-	return !atoi(buf);
-}
-
 /*
  * Of a command to a guest only KVM_RUN is under test, not what the library does
  * before and after it.
@@ -86,9 +43,9 @@ static bool run_came;
 static void around_run(bool enter)
 {
 	if (enter) {
-		arm(run_nth);
+		gm_fail_arm(run_nth);
 	} else if (run_nth) {
-		run_came = disarm();
+		run_came = gm_fail_came();
 		run_nth = 0;
 	}
 }
@@ -120,9 +77,9 @@ static void each_site(struct scene *s, const char *what, call_fn call,
 			gm_run_hook = NULL;
 			came = run_came;
 		} else {
-			arm(nth);
+			gm_fail_arm(nth);
 			err = call(s);
-			came = disarm();
+			came = gm_fail_came();
 		}
 		gm_assert(!err || (came && err == ENOMEM), "%s, allocation %u: %s", what, nth,
 			  strerror(err));
@@ -305,7 +262,7 @@ static void open_scene(struct scene *s, unsigned int source, u64 share)
 	s->slot = 1;
 	s->blocks = source == GM_SRC_4K ? 16 : 2;
 	gm_need_source(s->src, s->blocks * s->src->block);
-	need_injection();
+	gm_fail_open();
 	s->g = gm_vm_create(VM_TYPE_DEFAULT, 1, 4096);
 }
 
@@ -393,9 +350,9 @@ static void inject_punch(unsigned int source)
 	for (nth = 1; nth < MAX_SITES; nth++) {
 		refill(&s);
 		gm_guest_check(s.g, 0, s.f.size, GM_PAGE, SEED);
-		arm(nth);
+		gm_fail_arm(nth);
 		err = do_punch(&s);
-		came = disarm();
+		came = gm_fail_came();
 		gm_assert(!err || (came && err == ENOMEM), "allocation %u: %s", nth,
 			  strerror(err));
 		check_punch(&s, err);
@@ -543,7 +500,7 @@ static void inject_convert(unsigned int source, bool private)
 	s.src = &gm_sources[source];
 	s.private = private;
 	gm_need_source(s.src, 2 * GM_2M);
-	need_injection();
+	gm_fail_open();
 	s.before = malloc(sizeof(*s.before));
 	s.g = gm_vm_create(GM_SWP, 1, 4096);
 	s.f = gm_create_from(s.g->vm, s.src, 2 * GM_2M, GM_SHARED);

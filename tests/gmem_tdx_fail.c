@@ -7,38 +7,6 @@
 
 #define SEED	31
 
-static void set_fault_attr(const char *which, const char *attr, const char *value)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", which, attr);
-	gm_assert(gm_write(path, "%s", value), "%s: %s", path, strerror(errno));
-}
-
-static int open_fail_nth(void)
-{
-	int fd;
-
-	if (access("/proc/thread-self/fail-nth", W_OK))
-		gm_skip("needs the debug kernel (fault injection)");
-	set_fault_attr("failslab", "ignore-gfp-wait", "N");
-	set_fault_attr("failslab", "verbose", "0");
-	set_fault_attr("fail_page_alloc", "ignore-gfp-wait", "N");
-	set_fault_attr("fail_page_alloc", "min-order", "0");
-	set_fault_attr("fail_page_alloc", "verbose", "0");
-	fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	gm_assert(fd >= 0, "fail-nth: %s", strerror(errno));
-	return fd;
-}
-
-static void arm(int fd, unsigned int nth)
-{
-	char buf[16];
-	int n = snprintf(buf, sizeof(buf), "%u", nth);
-
-	gm_assert_eq(pwrite(fd, buf, n, 0), n);
-}
-
 static int share(struct gm_td_scene *s, u64 off, u64 *error)
 {
 	return gm_set(&s->f, off, GM_PAGE, false, error);
@@ -55,16 +23,6 @@ static int run(struct gm_td_scene *s, u64 off, u64 *error)
 {
 	*error = off;
 	return __vcpu_run(s->td->vcpu[0]) ? errno : 0;
-}
-
-/* Returns whether the allocation that was to fail came. */
-static bool disarm(int fd)
-{
-	char buf[16] = { 0 };
-
-	gm_assert_ge(pread(fd, buf, sizeof(buf) - 1, 0), 1);
-	arm(fd, 0);
-	return !atoi(buf);
 }
 
 /*
@@ -103,14 +61,16 @@ static void assert_frame(struct gm_td_scene *s, const struct request *req, u64 f
 
 static void no_memory(const struct request *req)
 {
-	int err, fail_nth = open_fail_nth();
-	struct gm_td_scene s = gm_td_scene_open(1, SITES * GM_2M, 0);
 	u64 error, frame = 0, off;
 	struct gm_td_leaves before;
 	unsigned int failed = 0;
+	struct gm_td_scene s;
 	bool came = true;
 	long pending;
+	int err;
 
+	gm_fail_open();
+	s = gm_td_scene_open(1, SITES * GM_2M, 0);
 	map_all(&s, req);
 	pending = gm_td_pages("pending");
 	for (; came && frame < SITES * GM_2M; frame += GM_2M) {
@@ -118,9 +78,9 @@ static void no_memory(const struct request *req)
 		before = gm_td_leaves();
 		if (!req->removed)
 			gm_td_accept_next(s.td, 0, GM_GPA + off, GM_TD_4K, 1);
-		arm(fail_nth, frame / GM_2M + 1);
+		gm_fail_arm(frame / GM_2M + 1);
 		err = req->fn(&s, off, &error);
-		came = disarm(fail_nth);
+		came = gm_fail_came();
 		if (err) {
 			gm_assert_eq(err, ENOMEM);
 			gm_assert(came, "ENOMEM of nothing");
@@ -141,7 +101,6 @@ static void no_memory(const struct request *req)
 	gm_assert(!came, "more than %u allocations", SITES);
 	/* The mirror's table, what describes it, and the module's. */
 	gm_assert_ge(failed, 3);
-	close(fail_nth);
 	gm_td_scene_close(&s);
 }
 

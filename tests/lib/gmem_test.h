@@ -515,6 +515,11 @@ struct gm_cycle gm_cost_cycle(struct gm_give *s, u64 off, u64 len, unsigned int 
 /* Sharing this much of a file that nobody has touched. */
 u64 gm_cost_attributes(struct gm_give *s, u64 len);
 
+/* Fault injection, of this thread: the nth allocation from now on; whether it came. */
+void gm_fail_open(void);			/* or skips */
+void gm_fail_arm(unsigned int nth);
+bool gm_fail_came(void);
+
 /* Linux in a guest of tools/gmem/vmm, and what it says on its console. */
 struct gm_linux {
 	pid_t pid;
