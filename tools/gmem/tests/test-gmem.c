@@ -14,7 +14,7 @@
 
 static const char * const verbs[] = {
 	"info", "list", "stat", "top", "map", "pool", "convert", "punch", "populate", "check",
-	"run", "trace",
+	"bench", "run", "trace",
 };
 
 static void each_help(void **state)
@@ -47,7 +47,7 @@ static void wrong_options(void **state)
 		"convert 1/1 --private --shared", "convert 1/1 --private --size 0",
 		"convert 1/1 --private --offset 1X", "punch", "populate", "check 1/1 2/2",
 		"top x", "top", "top --interval 0", "trace 1/1 2/2", "trace --event ../x",
-		"info --nothing",
+		"info --nothing", "bench 4k", "bench pages --size 0", "bench --size 3G",
 	};
 	unsigned int i;
 
