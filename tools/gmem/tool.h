@@ -171,6 +171,17 @@ int range_take(struct range *r, struct target *t);
 /* Reports what the range is now. */
 void range_report(const struct range *r, const struct target *t, const char *is_now);
 
+/* repeat.c: options of verbs that read again and again */
+struct repeat {
+	unsigned long interval;	/* seconds, 0: not given */
+	unsigned long count;	/* 0: not given */
+};
+
+extern const struct argp_child repeat_options[];
+unsigned long repeat_interval(const struct repeat *r);
+/* So many readings are all. */
+bool repeat_over(const struct repeat *r, unsigned long done);
+
 /* progress.c: ^C ends long work, which says how much of it is done */
 extern volatile sig_atomic_t interrupted;
 void interrupt_catch(void);

@@ -9,8 +9,7 @@
 
 struct request {
 	bool batch;
-	unsigned long interval;
-	unsigned long count;
+	struct repeat repeat;
 };
 
 /* One reading of everything. */
@@ -38,16 +37,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct request *r = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &r->repeat;
+		return 0;
 	case 'b':
 		r->batch = true;
-		return 0;
-	case 'i':
-		if (!parse_unsigned(arg, 86400, &r->interval) || !r->interval)
-			argp_error(state, "--interval %s: give seconds", arg);
-		return 0;
-	case 'n':
-		if (!parse_unsigned(arg, 1UL << 30, &r->count) || !r->count)
-			argp_error(state, "--count %s: give a number from 1 on", arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is no option", arg);
@@ -59,8 +53,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option options[] = {
 	{ "batch", 'b', NULL, 0, "Print one screen after another; so does --json", 0 },
-	{ "interval", 'i', "SECONDS", 0, "Between readings (1)", 0 },
-	{ "count", 'n', "N", 0, "Stop after so many screens", 0 },
 	{ }
 };
 
@@ -279,11 +271,11 @@ static bool show(const struct request *r, const struct reading *old, const struc
 	if (last)
 		return false;
 	if (!r->batch)
-		return screen_wait(r->interval);
+		return screen_wait(repeat_interval(&r->repeat));
 	if (!json_wanted)
 		printf("\n");
 	fflush(stdout);
-	sleep(r->interval);
+	sleep(repeat_interval(&r->repeat));
 	return true;
 }
 
@@ -298,7 +290,7 @@ static int loop(const struct request *r)
 		err = reading_take(&new);
 		if (err)
 			break;
-		more = show(r, i ? &old : &new, &new, i + 1 == r->count);
+		more = show(r, i ? &old : &new, &new, repeat_over(&r->repeat, i + 1));
 		reading_free(&old);
 		old = new;
 	}
@@ -308,8 +300,8 @@ static int loop(const struct request *r)
 
 int verb_top(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, NULL, doc, common_options };
-	struct request r = { .interval = 1 };
+	static const struct argp argp = { options, parse, NULL, doc, repeat_options };
+	struct request r = { };
 	int status, err;
 
 	parse_options(&argp, argc, argv, &r);
