@@ -16,7 +16,7 @@ struct request {
 struct reading {
 	double when;
 	struct files files;
-	struct vm_counts *vm;	/* of the process of each file */
+	struct vms vms;
 };
 
 enum rate {
@@ -64,31 +64,28 @@ static const char doc[] =
 
 static int reading_take(struct reading *r)
 {
-	size_t i;
 	int err = files_scan(&r->files);
 
 	r->when = now();
-	r->vm = NULL;
-	if (err)
-		return err;
-	r->vm = alloc(r->files.nr * sizeof(*r->vm));
-	for (i = 0; i < r->files.nr; i++)
-		vm_read(r->files.file[i].pid, &r->vm[i]);
-	return 0;
+	if (!err)
+		vms_read(&r->vms);
+	return err;
 }
 
 static void reading_free(struct reading *r)
 {
 	files_free(&r->files);
-	free(r->vm);
+	vms_free(&r->vms);
 	memset(r, 0, sizeof(*r));
 }
 
-static const struct file *find(const struct reading *r, const struct file *f, size_t *i)
+static const struct file *find(const struct reading *r, const struct file *f)
 {
-	for (*i = 0; *i < r->files.nr; ++*i) {
-		if (file_stat(&r->files.file[*i], GMEM_STAT_INO) == file_stat(f, GMEM_STAT_INO))
-			return &r->files.file[*i];
+	size_t i;
+
+	for (i = 0; i < r->files.nr; i++) {
+		if (file_stat(&r->files.file[i], GMEM_STAT_INO) == file_stat(f, GMEM_STAT_INO))
+			return &r->files.file[i];
 	}
 	return NULL;
 }
@@ -105,23 +102,21 @@ static void rates_of(const struct reading *old, const struct reading *new, size_
 	static const enum rate of_vm[VM_NR] = {
 		[VM_FAULTS] = RATE_FAULTS, [VM_INVALIDATIONS] = RATE_INVALIDATIONS,
 	};
-	const struct file *f = &new->files.file[i], *was;
+	const struct file *f = &new->files.file[i], *was = find(old, f);
+	const struct vm_counts *vm = vms_of(&new->vms, f->pid), *vm_was;
 	double seconds = new->when - old->when;
-	size_t at;
 	int j;
 
 	memset(r, 0, sizeof(*r));
-	was = find(old, f, &at);
 	if (!was)
 		return;
 	rate(r, RATE_CONVERSIONS, file_stat(f, GMEM_STAT_CONVERSIONS),
 	     file_stat(was, GMEM_STAT_CONVERSIONS), seconds);
 	rate(r, RATE_EAGAIN, file_stat(f, GMEM_STAT_EAGAIN), file_stat(was, GMEM_STAT_EAGAIN),
 	     seconds);
-	for (j = 0; j < VM_NR; j++) {
-		if (new->vm[i].known && old->vm[at].known)
-			rate(r, of_vm[j], new->vm[i].value[j], old->vm[at].value[j], seconds);
-	}
+	vm_was = vms_of(&old->vms, was->pid);
+	for (j = 0; j < VM_NR && vm && vm_was; j++)
+		rate(r, of_vm[j], vm->value[j], vm_was->value[j], seconds);
 }
 
 static void write_totals(const struct reading *r, FILE *out)
