@@ -46,7 +46,7 @@ make_pack_tools() {
 	tools_build pack
 	DESTDIR=$root meson install -C "$BUILD/tools-pack"
 	for f in lib/gmem/tests/libgmem-kernel gmem/man/gmem-example \
-		 gmem/tests/gmem-tool{,-bench,-live,-many,-stock}; do
+		 gmem/tests/gmem-tool{,-bench,-live,-many,-rights,-stock}; do
 		cp "$BUILD/tools-pack/$f" "$dest"
 	done
 	rm -rf "$root"/usr/{include,share/man} "$root"/usr/lib/{pkgconfig,*.a}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <fcntl.h>
 #include <grp.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,28 @@ static void slurp(const char *path, char *buf, size_t size)
 	fclose(in);
 }
 
+void become_nobody(void)
+{
+	if (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY))
+		_exit(99);
+}
+
+pid_t on_terminal(const char *command, int *fd)
+{
+	struct winsize size = { .ws_row = ROWS, .ws_col = COLUMNS };
+	pid_t pid;
+
+	fflush(stdout);
+	pid = forkpty(fd, NULL, NULL, &size);
+	if (!pid) {
+		setenv("TERM", "vt100", 1);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(98);
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
 static void become(const char *arguments, bool nobody)
 {
 	char command[1024];
@@ -44,8 +67,8 @@ static void become(const char *arguments, bool nobody)
 	dup2(fd, 1);
 	fd = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	dup2(fd, 2);
-	if (nobody && (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY)))
-		_exit(99);
+	if (nobody)
+		become_nobody();
 	execl("/bin/sh", "sh", "-c", command, NULL);
 	_exit(98);
 }
