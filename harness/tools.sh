@@ -46,9 +46,10 @@ make_pack_tools() {
 	tools_build pack
 	DESTDIR=$root meson install -C "$BUILD/tools-pack"
 	for f in lib/gmem/tests/libgmem-kernel gmem/man/gmem-example \
-		 gmem/tests/gmem-tool{,-bench,-live,-many,-rights,-stock}; do
+		 gmem/tests/gmem-tool{,-bench,-examples,-live,-many,-rights,-stock}; do
 		cp "$BUILD/tools-pack/$f" "$dest"
 	done
+	cp "$BUILD/tools-pack/gmem/man/examples" "$root/usr/share/gmem/"
 	rm -rf "$root"/usr/{include,share/man} "$root"/usr/lib/{pkgconfig,*.a}
 	for f in l/linux v/vt100; do
 		install -D -m 644 "/lib/terminfo/$f" "$root/usr/share/terminfo/$f"
