@@ -75,12 +75,14 @@ run_usage() {
 	  16 GiB         one request for memory that nobody has touched
 	  held           for 2 MiB of which the host has one half
 
-	At last the kernel that was just built boots as a guest of the VMM in
+	Then the kernel that was just built boots as a guest of the VMM in
 	tools/gmem/vmm, all of its memory private, and says so itself:
 
 	  4 KiB ...      mappings of the guest's memory at its shell
 	  emulated       instructions of the guest that KVM had to emulate
 	  references     held on pages of its memory
+
+	At last the VM that gmem(7) has as an example runs.
 	END
 }
 
@@ -117,6 +119,7 @@ table_options() {
 	kernel stock
 	base_initramfs
 	pack linux
+	[ "$usage" = bench_usage ] || pack tools
 	unlock_build
 }
 
@@ -252,6 +255,13 @@ print_boots() {
 	[ "$good" -eq ${#BOOTS[@]} ]
 }
 
+# What gmem(7) shows to authors of VMMs.
+print_example() {
+	printf '\nThe example of gmem(7), with 1 GiB in one block:\n\n'
+	GMEM_LOG=$BUILD/log/run-example.log "$TOP/dev" exec --pack tools --mem 4G \
+		--append 'hugepagesz=1G hugepages=1' -- gmem-example | sed 's/^/  /'
+}
+
 # The one line that says what it means.
 meaning() {
 	local stock=$1 huge=$2 gmem=$3
@@ -297,6 +307,7 @@ verb_run() {
 	meaning_tdx "${got[gmem tdx-2m]:-}"
 	print_gives "${gives[@]}"
 	print_boots || exit 1
+	print_example || exit 1
 	[ ${#got[@]} -eq $((${#ROWS[@]} + ${#GIVES[@]})) ] || exit 1
 }
 

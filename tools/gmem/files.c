@@ -56,17 +56,22 @@ int file_read(struct file *file)
 	return 0;
 }
 
+/* A process calls itself what it likes, which is not to reach a terminal or JSON. */
 static void read_command(struct file *file)
 {
-	char path[64], *eol;
+	char path[64], *c;
 	int n;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", file->pid);
 	n = read_text(path, file->command, sizeof(file->command) - 1);
 	file->command[n < 0 ? 0 : n] = 0;
-	eol = strchr(file->command, '\n');
-	if (eol)
-		*eol = 0;
+	/* The kernel adds the end of the line. */
+	if (n > 0)
+		file->command[n - 1] = 0;
+	for (c = file->command; *c; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
 }
 
 static void add(struct files *files, pid_t pid, int fd)

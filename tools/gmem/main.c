@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
 	{ "punch", verb_punch, "give memory of a file back" },
 	{ "populate", verb_populate, "have memory of a file present" },
 	{ "check", verb_check, "compare all that the kernel says about files" },
+	{ "bench", verb_bench, "what guest memory costs on this machine" },
 	{ "run", verb_run, "boot Linux on guest memory, with a small VMM" },
 	{ "trace", verb_trace, "follow what happens to guest memory" },
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What verb-map.c draws with: map-text.c in the terminal, map-svg.c in a file. */
+/* What verb-map.c draws with: map.c, map-text.c in the terminal, map-svg.c in a file. */
 #ifndef MAP_H
 #define MAP_H
 

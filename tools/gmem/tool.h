@@ -7,6 +7,7 @@
 #define TOOL_H
 
 #include <argp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ enum status {
 };
 
 /* verb-*.c: each parses its own options and returns an enum status. */
+int verb_bench(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_convert(int argc, char **argv);
 int verb_info(int argc, char **argv);
@@ -169,7 +171,22 @@ int range_take(struct range *r, struct target *t);
 /* Reports what the range is now. */
 void range_report(const struct range *r, const struct target *t, const char *is_now);
 
-/* progress.c: a line about work of more than two seconds */
+/* repeat.c: options of verbs that read again and again */
+struct repeat {
+	unsigned long interval;	/* seconds, 0: not given */
+	unsigned long count;	/* 0: not given */
+};
+
+extern const struct argp_child repeat_options[];
+unsigned long repeat_interval(const struct repeat *r);
+/* So many readings are all. */
+bool repeat_over(const struct repeat *r, unsigned long done);
+
+/* progress.c: ^C ends long work, which says how much of it is done */
+extern volatile sig_atomic_t interrupted;
+void interrupt_catch(void);
+
+/* A line about work of more than two seconds. */
 struct progress {
 	const char *what;
 	double start, last;
@@ -177,7 +194,10 @@ struct progress {
 };
 
 void progress_start(struct progress *p, const char *what);
+/* How far it is, in words or in bytes; prints now and then only. */
+void progress_say(struct progress *p, const char *fmt, ...) __printf(2, 3);
 void progress_show(struct progress *p, uint64_t done, uint64_t size);
+/* Before anything else is printed; it may go on. */
 void progress_end(struct progress *p);
 double now(void);
 

@@ -13,21 +13,6 @@ struct request {
 	unsigned long columns;
 };
 
-enum shade run_shade(const struct gmem_run *run)
-{
-	if (!run->populated)
-		return SHADE_ABSENT;
-	return run->block == GIB ? SHADE_1G : run->block == 2 * MIB ? SHADE_2M : SHADE_4K;
-}
-
-void picture_sums(const struct picture *p, uint64_t sum[2][SHADE_NR])
-{
-	size_t i;
-
-	for (i = 0; i < p->nr; i++)
-		sum[p->runs[i].is_private][run_shade(&p->runs[i])] += p->runs[i].size;
-}
-
 static bool ends_in(const char *text, const char *end)
 {
 	size_t len = strlen(text), n = strlen(end);

@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "tool.h"
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int sig)
-{
-	interrupted = 1;
-}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -34,7 +26,6 @@ int verb_populate(int argc, char **argv)
 {
 	static const struct argp argp = { NULL, parse, TARGET_DOC, doc, range_options };
 	char done_text[SIZE_TEXT], size[SIZE_TEXT];
-	struct sigaction sa = { .sa_handler = interrupt };
 	struct progress progress;
 	struct range r = { };
 	struct target t;
@@ -45,7 +36,7 @@ int verb_populate(int argc, char **argv)
 	status = range_take(&r, &t);
 	if (status)
 		return status;
-	sigaction(SIGINT, &sa, NULL);
+	interrupt_catch();
 	progress_start(&progress, "populate");
 	err = gmem_populate(t.g, r.offset, r.size, show, &progress, &done);
 	progress_end(&progress);

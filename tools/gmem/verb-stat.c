@@ -7,37 +7,23 @@
 
 struct request {
 	const char *target;
-	unsigned long interval;
-	unsigned long count;
+	struct repeat repeat;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct request *r = state->input;
 
-	switch (key) {
-	case 'i':
-		if (!parse_unsigned(arg, 86400, &r->interval) || !r->interval)
-			argp_error(state, "--interval %s: give seconds", arg);
-		return 0;
-	case 'n':
-		if (!parse_unsigned(arg, 1UL << 30, &r->count) || !r->count)
-			argp_error(state, "--count %s: give a number from 1 on", arg);
-		return 0;
-	default:
+	if (key != ARGP_KEY_INIT)
 		return file_parse(key, arg, state, &r->target);
-	}
+	state->child_inputs[0] = &r->repeat;
+	return 0;
 }
-
-static const struct argp_option options[] = {
-	{ "interval", 'i', "SECONDS", 0, "Print again and again", 0 },
-	{ "count", 'n', "N", 0, "So often, a second apart if --interval is not given", 0 },
-	{ }
-};
 
 static const char doc[] =
 	"Print what the kernel says about one file.\n"
-	"\vMemory is in bytes. With --json each reading is an object of its own.";
+	"\vOnce, unless an option says otherwise. Memory is in bytes. With --json each\n"
+	"reading is an object of its own.";
 
 static void print(const struct file *f)
 {
@@ -57,7 +43,7 @@ static void print(const struct file *f)
 
 int verb_stat(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, TARGET_DOC, doc, common_options };
+	static const struct argp argp = { NULL, parse, TARGET_DOC, doc, repeat_options };
 	struct request r = { };
 	struct target t;
 	unsigned long i;
@@ -67,11 +53,11 @@ int verb_stat(int argc, char **argv)
 	status = target_find(r.target, &t);
 	if (status)
 		return status;
-	if (!r.count)
-		r.count = r.interval ? ~0UL : 1;
-	for (i = 0; i < r.count; i++) {
+	if (!r.repeat.count && !r.repeat.interval)
+		r.repeat.count = 1;
+	for (i = 0; !repeat_over(&r.repeat, i); i++) {
 		if (i) {
-			sleep(r.interval ? r.interval : 1);
+			sleep(repeat_interval(&r.repeat));
 			if (!json_wanted)
 				printf("\n");
 			err = file_read(&t.file);

@@ -9,15 +9,14 @@
 
 struct request {
 	bool batch;
-	unsigned long interval;
-	unsigned long count;
+	struct repeat repeat;
 };
 
 /* One reading of everything. */
 struct reading {
 	double when;
 	struct files files;
-	struct vm_counts *vm;	/* of the process of each file */
+	struct vms vms;
 };
 
 enum rate {
@@ -38,16 +37,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct request *r = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &r->repeat;
+		return 0;
 	case 'b':
 		r->batch = true;
-		return 0;
-	case 'i':
-		if (!parse_unsigned(arg, 86400, &r->interval) || !r->interval)
-			argp_error(state, "--interval %s: give seconds", arg);
-		return 0;
-	case 'n':
-		if (!parse_unsigned(arg, 1UL << 30, &r->count) || !r->count)
-			argp_error(state, "--count %s: give a number from 1 on", arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is no option", arg);
@@ -59,8 +53,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option options[] = {
 	{ "batch", 'b', NULL, 0, "Print one screen after another; so does --json", 0 },
-	{ "interval", 'i', "SECONDS", 0, "Between readings (1)", 0 },
-	{ "count", 'n', "N", 0, "Stop after so many screens", 0 },
 	{ }
 };
 
@@ -72,31 +64,28 @@ static const char doc[] =
 
 static int reading_take(struct reading *r)
 {
-	size_t i;
 	int err = files_scan(&r->files);
 
 	r->when = now();
-	r->vm = NULL;
-	if (err)
-		return err;
-	r->vm = alloc(r->files.nr * sizeof(*r->vm));
-	for (i = 0; i < r->files.nr; i++)
-		vm_read(r->files.file[i].pid, &r->vm[i]);
-	return 0;
+	if (!err)
+		vms_read(&r->vms);
+	return err;
 }
 
 static void reading_free(struct reading *r)
 {
 	files_free(&r->files);
-	free(r->vm);
+	vms_free(&r->vms);
 	memset(r, 0, sizeof(*r));
 }
 
-static const struct file *find(const struct reading *r, const struct file *f, size_t *i)
+static const struct file *find(const struct reading *r, const struct file *f)
 {
-	for (*i = 0; *i < r->files.nr; ++*i) {
-		if (file_stat(&r->files.file[*i], GMEM_STAT_INO) == file_stat(f, GMEM_STAT_INO))
-			return &r->files.file[*i];
+	size_t i;
+
+	for (i = 0; i < r->files.nr; i++) {
+		if (file_stat(&r->files.file[i], GMEM_STAT_INO) == file_stat(f, GMEM_STAT_INO))
+			return &r->files.file[i];
 	}
 	return NULL;
 }
@@ -113,23 +102,21 @@ static void rates_of(const struct reading *old, const struct reading *new, size_
 	static const enum rate of_vm[VM_NR] = {
 		[VM_FAULTS] = RATE_FAULTS, [VM_INVALIDATIONS] = RATE_INVALIDATIONS,
 	};
-	const struct file *f = &new->files.file[i], *was;
+	const struct file *f = &new->files.file[i], *was = find(old, f);
+	const struct vm_counts *vm = vms_of(&new->vms, f->pid), *vm_was;
 	double seconds = new->when - old->when;
-	size_t at;
 	int j;
 
 	memset(r, 0, sizeof(*r));
-	was = find(old, f, &at);
 	if (!was)
 		return;
 	rate(r, RATE_CONVERSIONS, file_stat(f, GMEM_STAT_CONVERSIONS),
 	     file_stat(was, GMEM_STAT_CONVERSIONS), seconds);
 	rate(r, RATE_EAGAIN, file_stat(f, GMEM_STAT_EAGAIN), file_stat(was, GMEM_STAT_EAGAIN),
 	     seconds);
-	for (j = 0; j < VM_NR; j++) {
-		if (new->vm[i].known && old->vm[at].known)
-			rate(r, of_vm[j], new->vm[i].value[j], old->vm[at].value[j], seconds);
-	}
+	vm_was = vms_of(&old->vms, was->pid);
+	for (j = 0; j < VM_NR && vm && vm_was; j++)
+		rate(r, of_vm[j], vm->value[j], vm_was->value[j], seconds);
 }
 
 static void write_totals(const struct reading *r, FILE *out)
@@ -279,11 +266,11 @@ static bool show(const struct request *r, const struct reading *old, const struc
 	if (last)
 		return false;
 	if (!r->batch)
-		return screen_wait(r->interval);
+		return screen_wait(repeat_interval(&r->repeat));
 	if (!json_wanted)
 		printf("\n");
 	fflush(stdout);
-	sleep(r->interval);
+	sleep(repeat_interval(&r->repeat));
 	return true;
 }
 
@@ -298,7 +285,7 @@ static int loop(const struct request *r)
 		err = reading_take(&new);
 		if (err)
 			break;
-		more = show(r, i ? &old : &new, &new, i + 1 == r->count);
+		more = show(r, i ? &old : &new, &new, repeat_over(&r->repeat, i + 1));
 		reading_free(&old);
 		old = new;
 	}
@@ -308,8 +295,8 @@ static int loop(const struct request *r)
 
 int verb_top(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, NULL, doc, common_options };
-	struct request r = { .interval = 1 };
+	static const struct argp argp = { options, parse, NULL, doc, repeat_options };
+	struct request r = { };
 	int status, err;
 
 	parse_options(&argp, argc, argv, &r);

@@ -16,7 +16,32 @@ static const char * const names[VM_NR] = {
 	[VM_INVALIDATIONS] = "gmem_invalidations",
 };
 
-static void add_vm(const char *name, struct vm_counts *counts)
+static struct vm_counts *find(const struct vms *vms, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < vms->nr; i++) {
+		if (vms->process[i].pid == pid)
+			return &vms->process[i];
+	}
+	return NULL;
+}
+
+/* They are 0 when the process is new. */
+static struct vm_counts *find_or_add(struct vms *vms, pid_t pid)
+{
+	struct vm_counts *known = find(vms, pid);
+
+	if (known)
+		return known;
+	vms->process = realloc(vms->process, (vms->nr + 1) * sizeof(*vms->process));
+	if (!vms->process)
+		abort();
+	vms->process[vms->nr] = (struct vm_counts) { .pid = pid };
+	return &vms->process[vms->nr++];
+}
+
+static void add_vm(struct vms *vms, const char *name, pid_t pid)
 {
 	char path[512];
 	uint64_t value;
@@ -24,25 +49,36 @@ static void add_vm(const char *name, struct vm_counts *counts)
 
 	for (i = 0; i < VM_NR; i++) {
 		snprintf(path, sizeof(path), VMS "/%s/%s", name, names[i]);
-		if (!read_number(path, &value))
-			continue;
-		counts->known = true;
-		counts->value[i] += value;
+		if (read_number(path, &value))
+			find_or_add(vms, pid)->value[i] += value;
 	}
 }
 
-void vm_read(pid_t pid, struct vm_counts *counts)
+void vms_read(struct vms *vms)
 {
 	DIR *dir = opendir(VMS);
 	struct dirent *d;
 	char *rest;
+	long pid;
 
-	memset(counts, 0, sizeof(*counts));
+	memset(vms, 0, sizeof(*vms));
 	if (!dir)
 		return;
 	while ((d = readdir(dir))) {
-		if (strtol(d->d_name, &rest, 10) == pid && *rest == '-')
-			add_vm(d->d_name, counts);
+		pid = strtol(d->d_name, &rest, 10);
+		if (pid > 0 && *rest == '-')
+			add_vm(vms, d->d_name, pid);
 	}
 	closedir(dir);
+}
+
+void vms_free(struct vms *vms)
+{
+	free(vms->process);
+	memset(vms, 0, sizeof(*vms));
+}
+
+const struct vm_counts *vms_of(const struct vms *vms, pid_t pid)
+{
+	return find(vms, pid);
 }

@@ -11,12 +11,21 @@ enum vm_count {
 	VM_NR,
 };
 
+/* Of all VMs of a process together. */
 struct vm_counts {
-	bool known;		/* debugfs has them, and the user may read it */
+	pid_t pid;
 	uint64_t value[VM_NR];
 };
 
-/* Of all VMs of the process together. */
-void vm_read(pid_t pid, struct vm_counts *counts);
+struct vms {
+	struct vm_counts *process;
+	size_t nr;
+};
+
+/* None if there is no debugfs, or the user may not read it. */
+void vms_read(struct vms *vms);
+void vms_free(struct vms *vms);
+/* NULL if nothing is known of this process. */
+const struct vm_counts *vms_of(const struct vms *vms, pid_t pid);
 
 #endif /* VM_H */

@@ -31,9 +31,10 @@ offers() {
 }
 
 offers 'pool populate' gmem po
-offers 'help info list stat top map pool convert punch populate check run trace' gmem ''
+offers 'help info list stat top map pool convert punch populate check bench run trace' gmem ''
 offers '--private' gmem convert --pr
 offers '--batch' gmem top --b
 offers '12/3 12/14' gmem map 12
 offers '12/14' gmem punch --size 4K 12/1
+offers 'buddy-1g buddy-2m' gmem bench 7.3 bud
 offers '' gmem info x

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # The options that --help prints and those that the page of each verb has are the same,
-# and so are the verbs: options.sh GMEM VMM DIRECTORY
+# and so are the verbs, and each has examples: options.sh GMEM VMM DIRECTORY
 status=0
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -20,6 +20,7 @@ for page in "$3"/gmem-*.1.scd; do
 	sed -n '/^# OPTIONS/,/^# [^O]/p' "$page" | grep '^\*-' |
 		grep -oE -- '\*--?[a-zA-Z?][a-z-]*\*' | tr -d '*' | sort -u >"$dir/says"
 	diff "$dir/have" "$dir/says" || { echo "gmem-$verb(1) and --help differ"; status=1; }
+	grep -qx '# EXAMPLES' "$page" || { echo "gmem-$verb(1): no examples"; status=1; }
 	brief=$("$1" help | sed -n "s/^  $verb  *//p")
 	grep -qxF "gmem-$verb - $brief" "$page" || { echo "gmem-$verb(1): another summary"; status=1; }
 done

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <fcntl.h>
 #include <grp.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "common.h"
 #include "schema.h"
+#include "snapshot.h"
 
 #define NOBODY	65534
 
@@ -33,6 +35,28 @@ static void slurp(const char *path, char *buf, size_t size)
 	fclose(in);
 }
 
+void become_nobody(void)
+{
+	if (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY))
+		_exit(99);
+}
+
+pid_t on_terminal(const char *command, int *fd)
+{
+	struct winsize size = { .ws_row = ROWS, .ws_col = COLUMNS };
+	pid_t pid;
+
+	fflush(stdout);
+	pid = forkpty(fd, NULL, NULL, &size);
+	if (!pid) {
+		setenv("TERM", "vt100", 1);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(98);
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
 static void become(const char *arguments, bool nobody)
 {
 	char command[1024];
@@ -43,8 +67,8 @@ static void become(const char *arguments, bool nobody)
 	dup2(fd, 1);
 	fd = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	dup2(fd, 2);
-	if (nobody && (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY)))
-		_exit(99);
+	if (nobody)
+		become_nobody();
 	execl("/bin/sh", "sh", "-c", command, NULL);
 	_exit(98);
 }
@@ -166,32 +190,6 @@ const char *name_of(const struct gmem *g)
 	return name[i];
 }
 
-static const char * const snapshot_files[] = {
-	"/sys/kernel/mm/gmem/blocks_4k", "/sys/kernel/mm/gmem/blocks_2m",
-	"/sys/kernel/mm/gmem/blocks_1g", "/sys/kernel/mm/gmem/live_pages",
-	"/sys/kernel/mm/gmem/vmemmap_pages", "/sys/kernel/mm/gmem/orphan_blocks",
-	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
-	"/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
-	"/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages",
-	"/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages",
-	"/sys/kernel/mm/hugepages/hugepages-1048576kB/resv_hugepages",
-};
-
-static long before[ARRAY_SIZE(snapshot_files)];
-
-static long read_long(const char *path)
-{
-	FILE *in = fopen(path, "r");
-	long value = -1;
-
-	if (!in)
-		return -1;
-	if (fscanf(in, "%ld", &value) != 1)
-		value = -1;
-	fclose(in);
-	return value;
-}
-
 int kvm_open(void)
 {
 	char dir[] = "/tmp/gmem.XXXXXX";
@@ -202,10 +200,7 @@ int kvm_open(void)
 
 int setup(void **state)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(before); i++)
-		before[i] = read_long(snapshot_files[i]);
+	snapshot_take();
 	vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 	return vm_fd < 0;
 }
@@ -230,12 +225,9 @@ static void close_files(void)
 
 int teardown(void **state)
 {
-	unsigned int i;
-
 	close_files();
 	close(vm_fd);
-	for (i = 0; i < ARRAY_SIZE(before); i++)
-		assert_int_equal(read_long(snapshot_files[i]), before[i]);
+	snapshot_compare();
 	return 0;
 }
 

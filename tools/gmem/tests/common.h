@@ -27,6 +27,12 @@ extern char err[1 << 16];
 int gmem(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same as a user with no rights. */
 int gmem_as_nobody(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* In a child: not root any more. */
+void become_nobody(void);
+/* A command for the shell in a VT100 of this size; fd is the other end of it. */
+#define ROWS	24
+#define COLUMNS	110
+pid_t on_terminal(const char *command, int *fd);
 /* gmem ARGUMENTS --json ended with this status, and its output is as the schema says. */
 struct json_object *gmem_json(int status, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

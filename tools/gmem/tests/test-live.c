@@ -2,7 +2,6 @@
 /* Verbs that go on: top in a terminal, and trace. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +10,6 @@
 #include <unistd.h>
 
 #include "common.h"
-
-#define ROWS	24
-#define COLUMNS	110
 
 /* As much of a VT100 as curses needs. */
 struct screen {
@@ -133,7 +129,6 @@ static void read_until(struct screen *s, int fd, const char *what)
 
 static void screens(void **state)
 {
-	struct winsize size = { .ws_row = ROWS, .ws_col = COLUMNS };
 	struct gmem *g = create_mixed();
 	struct screen s = { };
 	char want[64];
@@ -141,13 +136,7 @@ static void screens(void **state)
 	pid_t pid;
 
 	clear_screen(&s);
-	fflush(stdout);
-	pid = forkpty(&fd, NULL, NULL, &size);
-	if (!pid) {
-		setenv("TERM", "vt100", 1);
-		execlp("gmem", "gmem", "top", NULL);
-		_exit(98);
-	}
+	pid = on_terminal("exec gmem top", &fd);
 	/* Before the second screen there are no rates, afterwards they are of something. */
 	read_until(&s, fd, "q quits");
 	snprintf(want, sizeof(want), "%s  gmem-tool-live ", name_of(g));
@@ -164,6 +153,43 @@ static void screens(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	close(fd);
+	gmem_close(g);
+}
+
+#define PRIVATE	"\033[37;44m"
+#define SHARED	"\033[30;43m"
+#define MIXED	"\033[37;45m"
+#define ABSENT	"\033[2m"
+#define PLAIN	"\033[0m"
+
+/* Each cell in its colour, rows as wide as is asked for. */
+static void colours(void **state)
+{
+	static const char * const want[] = {
+		"\r\n       2M  " PRIVATE "MMMMMMMMMMMMMMMM" PLAIN "\r\n",
+		"\r\n       4M  " SHARED "mmmmmmmmmmmmmmmm" PLAIN "\r\n",
+		"\r\n       8M  " MIXED "%" PLAIN PRIVATE "MMMMMMMMMMMMMMM" PLAIN "\r\n",
+		"\r\n      32M  " ABSENT "________________" PLAIN "\r\n",
+		"\r\n      40M  " MIXED "%" PLAIN ABSENT "_______________" PLAIN "\r\n",
+	};
+	struct gmem *g = create_mixed();
+	size_t len = 0;
+	char command[64];
+	unsigned int i;
+	int fd, status;
+	ssize_t n;
+	pid_t pid;
+
+	snprintf(command, sizeof(command), "exec gmem map %s --width 16", name_of(g));
+	pid = on_terminal(command, &fd);
+	while ((n = read(fd, out + len, sizeof(out) - 1 - len)) > 0)
+		len += n;
+	out[len] = 0;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(fd);
+	for (i = 0; i < ARRAY_SIZE(want); i++)
+		assert_non_null(strstr(out, want[i]));
 	gmem_close(g);
 }
 
@@ -285,7 +311,8 @@ static void event_names(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(screens), TEST(of_one_file), TEST(of_one_event), TEST(event_names),
+		TEST(screens), TEST(colours), TEST(of_one_file), TEST(of_one_event),
+		TEST(event_names),
 	};
 
 	if (kvm_open())

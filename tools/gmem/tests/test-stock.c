@@ -10,6 +10,7 @@ static void every_verb(void **state)
 	static const char * const verbs[] = {
 		"list", "stat 1/3", "top --batch --count 1", "map 1/3", "convert 1/3 --private",
 		"punch 1/3", "populate 1/3", "check", "run --kernel x", "trace",
+		"bench pages",
 	};
 	struct json_object *o;
 	unsigned int i;
@@ -41,6 +42,21 @@ static void of_the_kernel(void **state)
 	assert_non_null(strstr(err, "has no gmem"));
 }
 
+/* What it can be compared with is there. */
+static void of_7_3(void **state)
+{
+	struct json_object *o = gmem_json(0, "bench 7.3 --size 4M");
+
+	assert_string_equal(text(o, "kind"), "7.3");
+	assert_int_equal(number(o, "faults"), 4 * MIB / PAGE + 1);
+	assert_null(member(o, "held"));
+	json_object_put(o);
+	assert_int_equal(gmem("bench --size 2M"), 4);
+	assert_memory_equal(out, "Time ", 5);
+	assert_non_null(strstr(out, " 7.3\n"));
+	assert_non_null(strstr(err, "has no gmem"));
+}
+
 static void pools(void **state)
 {
 	json_object_put(gmem_json(0, "pool --page 2M --add 2"));
@@ -61,7 +77,7 @@ static void no_kvm(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(every_verb), TEST(of_the_kernel), TEST(pools), TEST(no_kvm),
+		TEST(every_verb), TEST(of_the_kernel), TEST(of_7_3), TEST(pools), TEST(no_kvm),
 	};
 
 	if (kvm_open())

@@ -2,13 +2,13 @@
 /* What KVM and the file say about the guest's memory. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <linux/kvm.h>
 
+#include "kvm-stat.h"
 #include "vmm.h"
 
 int stats_open(int fd)
@@ -20,32 +20,16 @@ int stats_open(int fd)
 	return stats;
 }
 
-/* The descriptors say where each value is, and never change. */
 u64 stats_read(int stats_fd, const char *name)
 {
-	struct kvm_stats_header header;
-	struct kvm_stats_desc *desc;
-	u64 value = 0;
-	size_t size;
-	u32 i;
+	u64 value;
+	int err = kvm_stat_read(stats_fd, name, &value);
 
-	if (pread(stats_fd, &header, sizeof(header), 0) != sizeof(header))
-		die("cannot read KVM's statistics: %s", strerror(errno));
-	size = sizeof(*desc) + header.name_size;
-	desc = alloc(size);
-	for (i = 0; i < header.num_desc; i++) {
-		if (pread(stats_fd, desc, size, header.desc_offset + i * size) != (ssize_t)size)
-			break;
-		if (strcmp(desc->name, name))
-			continue;
-		if (pread(stats_fd, &value, sizeof(value),
-			  header.data_offset + desc->offset) == sizeof(value)) {
-			free(desc);
-			return value;
-		}
-		break;
-	}
-	die("KVM has no statistic %s: this kernel's KVM is another", name);
+	if (err == -ENOENT)
+		die("KVM has no statistic %s: this kernel's KVM is another", name);
+	if (err)
+		die("cannot read KVM's statistics: %s", strerror(-err));
+	return value;
 }
 
 static void print_fdinfo(int fd)

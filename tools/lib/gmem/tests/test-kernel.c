@@ -23,8 +23,7 @@
 #include <linux/kvm.h>
 
 #include "gmem.h"
-
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#include "snapshot.h"
 
 #define PAGE	4096ULL
 #define MIB	(1ULL << 20)
@@ -39,46 +38,17 @@ static const struct gmem_spec pool = { 2 * MIB, GMEM_HUGETLB, SHARED };
 static bool have_gmem;
 static int kvm_fd, vm_fd = -1;		/* of the type that has private memory */
 
-static const char * const snapshot_files[] = {
-	"/sys/kernel/mm/gmem/blocks_4k", "/sys/kernel/mm/gmem/blocks_2m",
-	"/sys/kernel/mm/gmem/blocks_1g", "/sys/kernel/mm/gmem/live_pages",
-	"/sys/kernel/mm/gmem/vmemmap_pages", "/sys/kernel/mm/gmem/orphan_blocks",
-	"/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
-	"/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages",
-};
-
-static long before[ARRAY_SIZE(snapshot_files)];
-
-static long read_long(const char *path)
-{
-	FILE *in = fopen(path, "r");
-	long value = -1;
-
-	if (!in)
-		return -1;
-	if (fscanf(in, "%ld", &value) != 1)
-		value = -1;
-	fclose(in);
-	return value;
-}
-
 static int setup(void **state)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(before); i++)
-		before[i] = read_long(snapshot_files[i]);
+	snapshot_take();
 	vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 	return vm_fd < 0;
 }
 
 static int teardown(void **state)
 {
-	unsigned int i;
-
 	close(vm_fd);
-	for (i = 0; i < ARRAY_SIZE(before); i++)
-		assert_int_equal(read_long(snapshot_files[i]), before[i]);
+	snapshot_compare();
 	return 0;
 }
 
