@@ -553,8 +553,9 @@ int tdx_mem_finalize(struct kvm *kvm, u64 *hw_error)
 		return -EINVAL;
 
 	/* As TDH.MR.EXTEND. */
-	scoped_guard(write_lock, &kvm->mmu_lock)
+	scoped_guard(write_lock, &kvm->mmu_lock) {
 		*hw_error = tdh_mr_finalize(&mem->td);
+	}
 	if (tdx_status(*hw_error) == TDX_OPERAND_BUSY)
 		return -EBUSY;
 	if (tdx_mem_failed(kvm, "TDH.MR.FINALIZE", *hw_error, 0, 0))
