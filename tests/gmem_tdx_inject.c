@@ -66,6 +66,7 @@ static void bench_open(struct bench *b)
 				      GM_MMAP);
 	gm_td_attach(b->s.td, &b->spin_file, SPIN_GPA);
 	gm_td_accept_ok(b->s.td, 0, SPIN_GPA, GM_TD_2M, 1);
+	b->s.elsewhere = 512;
 	kvm_pthread_create(&b->spinner, NULL, spin, b);
 }
 
@@ -299,8 +300,10 @@ static void built_after(struct bench *b, u64 off)
 {
 	assert_mismatch(b, 0);
 	gm_td_assert_leaves(&b->leaves, 1, 0, 0, 0, 0);
+	b->s.elsewhere++;
 	assert_pages(b, 1, 0);
 	gm_assert_ok(gm_punch(&b->s.td->boot, built_page(off), GM_PAGE));
+	b->s.elsewhere--;
 }
 
 /* Once, and what it had is given back. Returns how many faults there were. */

@@ -115,6 +115,7 @@ struct gm_td_scene {
 	char *mem;
 	u32 slot;
 	u64 base_2m, base_4k;	/* KVM's mappings of the guest's own memory */
+	long elsewhere;		/* pages that the guest has of other files than these */
 };
 
 struct gm_td_scene gm_td_scene_open(unsigned int vcpus, u64 size, u64 attributes);
