@@ -27,6 +27,10 @@ kbuild() {
 
 # The fragments a kernel is configured from.
 fragments() {
+	if [ "$1" = cloud ]; then
+		echo "$TOP/configs/deb.config"
+		return
+	fi
 	echo "$TOP/configs/test.config"
 	[ "$1" = stock ] || echo "$TOP/configs/ours.config"
 	[ "$1" != debug ] || echo "$TOP/configs/debug.config"
@@ -52,12 +56,20 @@ config_lost() {
 	}' config="$config" "$@" "$config"
 }
 
+# base_config NAME: what the fragments are laid over
+base_config() {
+	case $1 in
+	cloud)	cloud_config >"$BUILD/$1/.config";;
+	*)	kbuild "$BUILD/$1" -s tinyconfig;;
+	esac
+}
+
 configure() {
 	local name=$1 tree=$BUILD/$1 lost
 	local -a frags
 
 	mapfile -t frags < <(fragments "$name")
-	kbuild "$tree" -s tinyconfig
+	base_config "$name"
 	(cd "$tree" && scripts/kconfig/merge_config.sh -m .config "${frags[@]}")
 	kbuild "$tree" -s olddefconfig
 	lost=$(config_lost "$tree/.config" "${frags[@]}")
@@ -69,9 +81,9 @@ build_packages() {
 		xz-utils patch rsync
 }
 
-# kernel NAME: build it if anything it is made of has changed
+# kernel NAME [TARGET]: build it if anything it is made of has changed
 kernel() {
-	local name=$1 tree=$BUILD/$1 id config_id
+	local name=$1 target=${2:-bzImage} tree=$BUILD/$1 id config_id
 	local -a frags
 
 	build_packages
@@ -88,6 +100,6 @@ kernel() {
 	stamped "$tree/.gmem-configured" "$config_id" ||
 		step "configuring the $name kernel" "$BUILD/log/config-$name.log" configure "$name"
 	printf '%s\n' "$config_id" >"$tree/.gmem-configured"
-	step "building the $name kernel" "$BUILD/log/build-$name.log" kbuild "$tree" bzImage
+	step "building the $name kernel" "$BUILD/log/build-$name.log" kbuild "$tree" "$target"
 	printf '%s\n' "$id" >"$tree/.gmem-built"
 }

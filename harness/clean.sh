@@ -22,6 +22,7 @@ verb_clean() {
 	fi
 	if [ -n "$all" ] && [ -d "$CACHE/src" ]; then
 		say "emptying $CACHE"
-		rm -rf "$CACHE"/{src,apt,ccache} "$CACHE"/linux-source-*.deb
+		rm -rf "$CACHE"/{src,apt,ccache} "$CACHE"/linux-{source,config}-*.deb \
+			"$CACHE"/debian-*.tar
 	fi
 }

@@ -136,6 +136,24 @@ guest_prepare() {
 	unlock_build
 }
 
+# Command line of every kernel. no_timer_check: on a busy machine the emulated
+# timer may be too late for the kernel, which then thinks it does not work.
+# tsc_tolerance_ppm: KVM looks at the TSC's frequency before the kernel has
+# measured it well. Where they differ by more than this, and the processor does
+# not scale, KVM leaves the guest's ratio 0, takes its TSC for 0 for good, and its
+# timers come as late as the TSC is large.
+CMDLINE='console=ttyS0 panic=-1 panic_on_warn=1 oops=panic tsc=reliable no_timer_check'
+CMDLINE+=' kvm.tsc_tolerance_ppm=50000'
+
+# qemu_machine LOG: set Q to a machine without processors, memory and kernel,
+# whose first serial port writes to LOG and whose channel io is this terminal
+qemu_machine() {
+	Q=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+	   -cpu 'max,la57=off,phys-bits=48'
+	   -chardev "file,id=log,path=$1" -serial chardev:log
+	   -chardev 'stdio,id=io,signal=off' -device virtio-serial-pci)
+}
+
 # qemu_command DIR LOG: set Q to the command
 qemu_command() {
 	local dir=$1 log=$2 mem half cpus=$G_SMP
@@ -146,20 +164,11 @@ qemu_command() {
 	# at that moment is undone in part: the processor hangs with interrupts off
 	# for good, or saves the host's state as the guest's. So no guest runs on it.
 	[ "$G_SMP" -eq 1 ] || cpus=$((G_SMP + 1))
-	# no_timer_check: on a busy machine the emulated timer may be too late for
-	# the kernel, which then thinks it does not work.
-	# tsc_tolerance_ppm: KVM looks at the TSC's frequency before the kernel has
-	# measured it well. Where they differ by more than this, and the processor
-	# does not scale, KVM leaves the guest's ratio 0, takes its TSC for 0 for good,
-	# and its timers come as late as the TSC is large.
-	Q=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
-	   -cpu 'max,la57=off,phys-bits=48' -smp "$cpus,sockets=$cpus,cores=1" -m "${mem}M"
-	   -kernel "$BUILD/$G_KERNEL/arch/x86/boot/bzImage" -initrd "$dir/initrd"
-	   -append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic tsc=reliable no_timer_check kvm.tsc_tolerance_ppm=50000$G_APPEND"
-	   -chardev "file,id=log,path=$log" -serial chardev:log
-	   -chardev 'stdio,id=io,signal=off' -chardev "file,id=status,path=$dir/status"
-	   -device virtio-serial-pci -device 'virtconsole,chardev=io,nr=0'
-	   -device 'virtserialport,chardev=status,nr=1')
+	qemu_machine "$log"
+	Q+=(-smp "$cpus,sockets=$cpus,cores=1" -m "${mem}M"
+	    -kernel "$BUILD/$G_KERNEL/arch/x86/boot/bzImage" -initrd "$dir/initrd"
+	    -append "$CMDLINE$G_APPEND" -chardev "file,id=status,path=$dir/status"
+	    -device 'virtconsole,chardev=io,nr=0' -device 'virtserialport,chardev=status,nr=1')
 	if [ -n "$G_ICOUNT" ]; then
 		Q+=(-accel tcg -icount 'shift=0,sleep=off')
 	else

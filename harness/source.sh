@@ -40,19 +40,21 @@ private_apt() {
 	"${APT[@]}" update
 }
 
-fetch_source() {
+# fetch_deb PACKAGE: into the cache
+fetch_deb() {
 	private_apt deb "$SOURCE_SUITE"
 	cd "$CACHE" || return
-	"${APT[@]}" download "$SOURCE_PACKAGE=$SOURCE_VERSION" ||
-		"${APT[@]}" download "$SOURCE_PACKAGE"
+	"${APT[@]}" download "$1=$SOURCE_VERSION" || "${APT[@]}" download "$1"
 }
 
-# The newest package in the cache; the pinned one if it is there.
+# cached_deb PACKAGE: the newest in the cache; the pinned one if it is there
 cached_deb() {
-	local deb=$CACHE/${SOURCE_PACKAGE}_${SOURCE_VERSION}_all.deb
+	local version deb
 
-	[ -f "$deb" ] || deb=$(find "$CACHE" -maxdepth 1 -name "${SOURCE_PACKAGE}_7.3.*.deb" |
-		sort -V | tail -n 1)
+	for version in "$SOURCE_VERSION" '7.3.*'; do
+		deb=$(find "$CACHE" -maxdepth 1 -name "$1_${version}_*.deb" | sort -V | tail -n 1)
+		[ -z "$deb" ] || break
+	done
 	printf '%s' "$deb"
 }
 
@@ -103,10 +105,11 @@ find_source() {
 				unpack "$name" tar_stream "$GMEM_KERNEL"
 	else
 		packages xz-utils
-		deb=$(cached_deb)
+		deb=$(cached_deb "$SOURCE_PACKAGE")
 		if [ -z "$deb" ]; then
-			step "fetching $SOURCE_PACKAGE" "$BUILD/log/source.log" fetch_source
-			deb=$(cached_deb)
+			step "fetching $SOURCE_PACKAGE" "$BUILD/log/source.log" \
+				fetch_deb "$SOURCE_PACKAGE"
+			deb=$(cached_deb "$SOURCE_PACKAGE")
 		fi
 		name=${deb##*/}
 		name=${name%_all.deb}

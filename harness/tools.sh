@@ -6,7 +6,7 @@
 need build
 
 tools_packages() {
-	packages meson ninja-build pkgconf g++ libjson-c-dev libncurses-dev libcmocka-dev scdoc
+	packages meson ninja-build pkgconf g++ libjson-c-dev libncurses-dev libcmocka-dev scdoc abigail-tools
 }
 
 tools_id() {
