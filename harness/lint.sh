@@ -84,7 +84,7 @@ check_plan() {
 	for f in "$TOP"/tests/*.c; do
 		[ -f "$f" ] || continue
 		name=$(basename "$f" .c)
-		grep -qE "^([^#].*[^A-Za-z0-9_])?$name([^A-Za-z0-9_]|\$)" "$TOP/tests/plan" ||
+		grep -qE "^([^#A-Za-z0-9_]|[^#].*[^A-Za-z0-9_])?$name([^A-Za-z0-9_]|\$)" "$TOP/tests/plan" ||
 			grep -qE "\"$name\"|/$name\"" "$TOP"/tests/*.c "$TOP"/tests/lib/*.c ||
 			grep -qE "(^|[^A-Za-z0-9_])$name([^A-Za-z0-9_]|\$)" "$TOP"/harness/*.sh \
 				"$TOP"/tests/peers/*.sh ||
