@@ -110,7 +110,9 @@ deb_check() {
 		step "making a Debian with debootstrap" "$BUILD/log/debootstrap.log" make_base_tar "$tar"
 	step "unpacking it" "$BUILD/log/deb-check.log" unpack_root "$tar"
 	step "installing the packages" "$BUILD/log/deb-install.log" install_debs
-	result "the packages install, an initrd is made" 0
+	compgen -G "$CHECK_ROOT/boot/initrd.img-*" >/dev/null || rc=1
+	result "the packages install, an initrd is made" $rc
+	rc=0
 	in_root sh -c 'AUTOPKGTEST_TMP=/tmp sh /check/debian/tests/gmem' >/dev/null || rc=$?
 	result "the autopkgtest says 77 without KVM" $((rc != 77))
 	step "making its file system" "$BUILD/log/deb-image.log" make_image
