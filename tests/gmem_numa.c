@@ -41,6 +41,19 @@ static int node_at(struct gm_file *f, u64 off)
 	return node_of(gm_pfn_at(f, off));
 }
 
+/* What fdinfo says of a node; no line is nothing. */
+static u64 held_on(struct gm_file *f, int node)
+{
+	char path[64], key[32];
+	long held;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", f->fd);
+	snprintf(key, sizeof(key), "gmem-node%d", node);
+	held = gm_proc_value(path, key);
+	gm_assert(held, "node %d is shown without memory", node);
+	return held < 0 ? 0 : held;
+}
+
 static void bind_range(void *mem, u64 len, int mode, unsigned long mask)
 {
 	gm_assert_ok(mbind(mem, len, mode, mask ? &mask : NULL, mask ? 8 : 0, 0));
@@ -97,7 +110,14 @@ static void per_block(unsigned int source, u64 share)
 		}
 		for (i = 0; i < blocks; i++)
 			gm_assert_eq(node_at(&f, i * src->block), (i + turn + 1) % 2);
+		gm_assert_eq(held_on(&f, 0), blocks / 2 * src->block);
+		gm_assert_eq(held_on(&f, 1), blocks / 2 * src->block);
+		gm_assert_ok(gm_punch(&f, (1 - turn) * src->block, src->block));
+		gm_assert_eq(held_on(&f, 0), (blocks / 2 - 1) * src->block);
+		gm_assert_eq(held_on(&f, 1), blocks / 2 * src->block);
 		gm_assert_ok(gm_punch(&f, 0, f.size));
+		gm_assert_eq(held_on(&f, 0), 0);
+		gm_assert_eq(held_on(&f, 1), 0);
 	}
 	gm_assert_ok(munmap(mem, f.size));
 	gm_close(&f);
@@ -198,6 +218,8 @@ static void in_cpuset(unsigned int source)
 			gm_assert_eq(gm_fdinfo(&f, "gmem-blocks-1g"), 1);
 		gm_assert_eq(node_at(&f, 0), node);
 		gm_assert_eq(node_at(&f, f.size - GM_PAGE), node);
+		gm_assert_eq(held_on(&f, node), gm_held(&f));
+		gm_assert_eq(held_on(&f, !node), 0);
 		gm_close(&f);
 	}
 	kvm_vm_free(vm);

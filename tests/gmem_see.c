@@ -265,7 +265,7 @@ static void fdinfo_keys(void)
 	static const char * const keys[] = {
 		"size", "flags", "allocated", "private", "shared", "live", "blocks-4k",
 		"blocks-2m", "blocks-1g", "reserved", "conversions", "eagain",
-		"vmemmap", "bindings", "poisoned",
+		"vmemmap", "bindings", "poisoned", "node0",
 	};
 	char text[2048], *line, *next;
 	struct gm_scene s;
@@ -274,6 +274,7 @@ static void fdinfo_keys(void)
 	int fd;
 
 	gm_scene_open(&s, GM_SRC_THP_2M, 1, GM_2M, GM_MMAP);
+	gm_assert_ok(gm_populate(&s.f, 0, GM_2M));
 	fd = open_fdinfo(&s.f);
 	n = pread(fd, text, sizeof(text) - 1, 0);
 	gm_assert_ge(n, 1);

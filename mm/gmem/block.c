@@ -195,7 +195,7 @@ static int gmem_fill_page(struct gmem_inode *gi, pgoff_t index,
 	if (err)
 		goto err_unhide;
 
-	gmem_count_block(gi, index, 0, 1);
+	gmem_count_block(gi, index, page_to_pfn(page), 0, 1);
 	inode_add_bytes(&gi->inode, PAGE_SIZE);
 	trace_gmem_alloc(gmem_ino(gi), index, 0);
 	b->block = NULL;
@@ -290,7 +290,7 @@ static int gmem_fill_block(struct gmem_inode *gi, pgoff_t index,
 	if (err)
 		goto err_unregister;
 
-	gmem_count_block(gi, block->index, order, 1);
+	gmem_count_block(gi, block->index, block->pfn, order, 1);
 	inode_add_bytes(&gi->inode, PAGE_SIZE << order);
 	trace_gmem_alloc(gmem_ino(gi), block->index, order);
 	gmem_block_backing(block, index, b);

@@ -451,6 +451,8 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 		atomic_long_set(&gi->stat[i], 0);
 	atomic_long_set(&gi->eagain, 0);
 	atomic_long_set(&gi->conversions, 0);
+	for (i = 0; i < nr_node_ids; i++)
+		atomic_long_set(&gi->on_node[i], 0);
 
 	return &gi->inode;
 }
@@ -533,7 +535,8 @@ static void gmem_init_inode_once(void *object)
 static int __init gmem_init(void)
 {
 	gmem_inode_cache = kmem_cache_create("gmem_inode_cache",
-					     sizeof(struct gmem_inode), 0,
+					     struct_size_t(struct gmem_inode, on_node, nr_node_ids),
+					     0,
 					     SLAB_ACCOUNT | SLAB_PANIC,
 					     gmem_init_inode_once);
 	gmem_mnt = kern_mount(&gmem_fs_type);

@@ -262,7 +262,7 @@ EXPORT_SYMBOL_FOR_MODULES(gmem_mmap, "kvm");
  * @nr_bindings: ranges that the consumer has bound
  *
  * Memory in bytes. What struct gmem_usage has is of one moment; takes no lock
- * that anybody waits for.
+ * that anybody waits for. Nodes without memory of the file are left out.
  */
 void gmem_show_fdinfo(struct seq_file *m, struct file *file,
 		      unsigned long nr_bindings)
@@ -270,6 +270,8 @@ void gmem_show_fdinfo(struct seq_file *m, struct file *file,
 	struct gmem_inode *gi = GMEM_I(file_inode(file));
 	loff_t size = i_size_read(&gi->inode);
 	struct gmem_usage u;
+	long pages;
+	int node;
 
 	gmem_read_usage(gi, &u);
 
@@ -292,6 +294,12 @@ void gmem_show_fdinfo(struct seq_file *m, struct file *file,
 	seq_printf(m, "gmem-bindings:\t%lu\n", nr_bindings);
 	seq_printf(m, "gmem-poisoned:\t%lu\n",
 		   atomic_long_read(&gi->stat[GMEM_POISONED]) << PAGE_SHIFT);
+	/* A line for each node of a big machine would be most of the text. */
+	for_each_online_node(node) {
+		pages = atomic_long_read(&gi->on_node[node]);
+		if (pages)
+			seq_printf(m, "gmem-node%d:\t%ld\n", node, pages << PAGE_SHIFT);
+	}
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_show_fdinfo, "kvm");
 

@@ -92,7 +92,7 @@ void gmem_free_block(struct gmem_block *block)
 	VM_WARN_ON_ONCE(block->nr_live);
 
 	if (gi) {
-		gmem_count_block(gi, block->index, block->order, -1);
+		gmem_count_block(gi, block->index, block->pfn, block->order, -1);
 		inode_sub_bytes(&gi->inode, PAGE_SIZE << block->order);
 	} else {
 		gmem_count(NULL, gmem_blocks_counter(block->order), -1);
@@ -107,7 +107,7 @@ void gmem_free_block(struct gmem_block *block)
 static void gmem_drop_page(struct gmem_inode *gi, pgoff_t index, struct page *page)
 {
 	gmem_unhide_page(gi, page);
-	gmem_count_block(gi, index, 0, -1);
+	gmem_count_block(gi, index, page_to_pfn(page), 0, -1);
 	if (PageHWPoison(page))
 		gmem_count(gi, GMEM_POISONED, -1);
 	inode_sub_bytes(&gi->inode, PAGE_SIZE);
@@ -203,7 +203,7 @@ static void gmem_evict_block(struct gmem_inode *gi, struct gmem_block *block)
 	}
 
 	/* Still counted for the machine, no longer for the inode. */
-	gmem_count_block(gi, block->index, block->order, -1);
+	gmem_count_block(gi, block->index, block->pfn, block->order, -1);
 	gmem_count(NULL, gmem_blocks_counter(block->order), 1);
 	WRITE_ONCE(block->gi, NULL);
 	gmem_orphan_block(block);

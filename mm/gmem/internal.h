@@ -99,6 +99,7 @@ enum gmem_counter {
  * @eagain: requests refused because of a holder
  * @conversions: requests that changed the state of something
  * @inode: VFS inode
+ * @on_node: pages held, by node
  */
 struct gmem_inode {
 	unsigned int flags;
@@ -121,6 +122,7 @@ struct gmem_inode {
 	atomic_long_t eagain;
 	atomic_long_t conversions;
 	struct inode inode;
+	atomic_long_t on_node[];
 };
 
 static inline struct gmem_inode *GMEM_I(struct inode *inode)
@@ -516,14 +518,16 @@ static inline enum gmem_counter gmem_blocks_counter(unsigned int order)
  * gmem_count_block - a block comes to a file, or goes
  * @gi: inode
  * @index: of its first page
+ * @pfn: of its first page
  * @order: of it
  * @nr: 1 or -1
  *
  * Context: invalidate_lock held: nobody changes the state of its pages. May sleep.
  */
 static __always_inline void gmem_count_block(struct gmem_inode *gi, pgoff_t index,
-					     unsigned int order, int nr)
+					     unsigned long pfn, unsigned int order, int nr)
 {
+	atomic_long_add((long)nr << order, &gi->on_node[pfn_to_nid(pfn)]);
 	/* Most faults are of guests that have shared nothing yet. */
 	if ((gi->flags & GMEM_TRACK) &&
 	    gi->nr_private != i_size_read(&gi->inode) >> PAGE_SHIFT)

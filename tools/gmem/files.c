@@ -30,19 +30,36 @@ static int read_text(const char *path, char *buf, size_t size)
 	return err;
 }
 
+static int read_nodes(struct file *file, const char *text, size_t size)
+{
+	uint64_t bytes;
+	int node = -1, ret;
+
+	file->nr_nodes = 0;
+	while ((ret = gmem_next_node(text, size, &node, &bytes)) > 0) {
+		if (file->nr_nodes == FILE_NODES)
+			return -E2BIG;
+		file->node[file->nr_nodes++] = (struct node_held){ node, bytes };
+	}
+	return ret;
+}
+
 int file_read(struct file *file)
 {
 	char path[64], text[4096];
 	struct stat st;
-	int n;
+	int n, size;
 
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", file->pid, file->fd);
-	n = read_text(path, text, sizeof(text));
-	if (n < 0)
-		return n;
-	n = gmem_parse_fdinfo(text, n, &file->stats);
+	size = read_text(path, text, sizeof(text));
+	if (size < 0)
+		return size;
+	n = gmem_parse_fdinfo(text, size, &file->stats);
 	if (n && n != -EOPNOTSUPP)
 		return n;
+	size = read_nodes(file, text, size);
+	if (size)
+		return size;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->pid, file->fd);
 	if (stat(path, &st))
 		return -errno;
@@ -215,6 +232,20 @@ static const struct {
 	{ "poisoned", GMEM_STAT_POISONED },
 };
 
+static struct json_object *nodes_json(const struct file *file)
+{
+	struct json_object *nodes = json_object_new_array(), *o;
+	unsigned int i;
+
+	for (i = 0; i < file->nr_nodes; i++) {
+		o = json_object_new_object();
+		put_u64(o, "node", file->node[i].node);
+		put_u64(o, "held", file->node[i].bytes);
+		json_object_array_add(nodes, o);
+	}
+	return nodes;
+}
+
 struct json_object *file_json(const struct file *file)
 {
 	struct json_object *o = json_object_new_object();
@@ -235,5 +266,6 @@ struct json_object *file_json(const struct file *file)
 	put_text(o, "flags", flags);
 	for (i = 0; i < ARRAY_SIZE(json_keys); i++)
 		put_u64(o, json_keys[i].key, file_stat(file, json_keys[i].stat));
+	json_object_object_add(o, "nodes", nodes_json(file));
 	return o;
 }

@@ -107,6 +107,14 @@ bool write_number(const char *path, uint64_t value);
 void each_counter(void (*fn)(const char *name, uint64_t value, void *arg), void *arg);
 
 /* files.c: files of guest_memfd in processes */
+/* More nodes than any host of guests has. */
+#define FILE_NODES	64
+
+struct node_held {
+	int node;
+	uint64_t bytes;
+};
+
 struct file {
 	pid_t pid;
 	int fd;
@@ -115,6 +123,8 @@ struct file {
 	uint64_t block;		/* st_blksize */
 	uint64_t held;		/* st_blocks in bytes */
 	struct gmem_stats stats;
+	unsigned int nr_nodes;
+	struct node_held node[FILE_NODES];	/* those with memory of it */
 };
 
 struct files {

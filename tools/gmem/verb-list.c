@@ -18,13 +18,31 @@ static const char doc[] =
 
 static const char * const title[] = {
 	"FILE", "COMMAND", "SOURCE", "BLOCK", "SIZE", "HELD", "PRIVATE", "SHARED", "LIVE",
-	"1G", "2M", "4K", "RESERVED", "SLOTS",
+	"1G", "2M", "4K", "NODE", "RESERVED", "SLOTS",
 };
 
 static const enum gmem_stat sizes[] = { GMEM_STAT_PRIVATE, GMEM_STAT_SHARED, GMEM_STAT_LIVE };
 static const enum gmem_stat blocks[] = {
 	GMEM_STAT_BLOCKS_1G, GMEM_STAT_BLOCKS_2M, GMEM_STAT_BLOCKS_4K,
 };
+
+/* As the kernel writes lists of nodes: 0-1,3 */
+static const char *nodes_text(const struct file *f)
+{
+	static char text[8 * FILE_NODES];
+	unsigned int i, first = 0, len = 0;
+
+	for (i = 0; i < f->nr_nodes; i++) {
+		if (i + 1 < f->nr_nodes && f->node[i + 1].node == f->node[i].node + 1)
+			continue;
+		len += snprintf(text + len, sizeof(text) - len, len ? ",%d" : "%d",
+				f->node[first].node);
+		if (i > first)
+			len += snprintf(text + len, sizeof(text) - len, "-%d", f->node[i].node);
+		first = i + 1;
+	}
+	return len ? text : "-";
+}
 
 static void add_row(struct table *t, const struct file *f)
 {
@@ -41,6 +59,7 @@ static void add_row(struct table *t, const struct file *f)
 		table_add(t, "%s", size_text(text, file_stat(f, sizes[i])));
 	for (i = 0; i < ARRAY_SIZE(blocks); i++)
 		table_add(t, "%llu", (unsigned long long)file_stat(f, blocks[i]));
+	table_add(t, "%s", nodes_text(f));
 	table_add(t, "%s", size_text(text, file_stat(f, GMEM_STAT_RESERVED)));
 	table_add(t, "%llu", (unsigned long long)file_stat(f, GMEM_STAT_BINDINGS));
 }

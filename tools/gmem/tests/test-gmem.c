@@ -116,10 +116,15 @@ static void agree(struct json_object *o, const struct gmem *g)
 		{ "eagain", "gmem-eagain" }, { "vmemmap", "gmem-vmemmap" },
 		{ "bindings", "gmem-bindings" }, { "poisoned", "gmem-poisoned" },
 	};
+	struct json_object *nodes = member(o, "nodes");
+	uint64_t on_nodes = 0;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(keys); i++)
 		assert_int_equal(number(o, keys[i][0]), kernel_says(g, keys[i][1]));
+	for (i = 0; i < json_object_array_length(nodes); i++)
+		on_nodes += number(json_object_array_get_idx(nodes, i), "held");
+	assert_int_equal(on_nodes, held(g));
 	assert_int_equal(number(o, "held"), held(g));
 	assert_int_equal(number(o, "pid"), getpid());
 	assert_string_equal(text(o, "command"), "gmem-tool");
@@ -158,10 +163,10 @@ static void all_files(void **state)
 
 	assert_int_equal(gmem("list"), 0);
 	row(line, name_of(mixed), "buddy       2M   64M   32M    29.9M    2.0M     0   0  16   0",
-	    "         0      0\n");
+	    "     0         0      0\n");
 	assert_non_null(strstr(out, line));
 	row(line, name_of(gigantic), "hugetlb     1G    1G     0        0       0     0",
-	    "   0   0   0        1G      0\n");
+	    "   0   0   0     -        1G      0\n");
 	assert_non_null(strstr(out, line));
 	close(again);
 	gmem_close(gigantic);

@@ -449,6 +449,21 @@ int gmem_stats(const struct gmem *g, struct gmem_stats *stats);
 int gmem_parse_fdinfo(const char *text, size_t size, struct gmem_stats *stats);
 
 /**
+ * gmem_next_node - a NUMA node that has memory of the file, from the same text
+ * @text: what was read. It need not end in a zero byte
+ * @size: of it
+ * @node: in: where to go on, -1 at first; out: the lowest node above that has some
+ * @bytes: out: held there
+ *
+ * Nodes are not of the same moment as what gmem_parse_fdinfo() finds, while others
+ * populate or punch the file; at rest they add up to what is held.
+ *
+ * Return: 1; 0: there are no more, @node and @bytes are as they were; -EBADMSG: a
+ * number that is none, a node that comes twice, or a line without an end.
+ */
+int gmem_next_node(const char *text, size_t size, int *node, uint64_t *bytes);
+
+/**
  * gmem_version - of the library
  *
  * Return: major << 16 | minor.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What /proc says about a file. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,15 @@ static bool parse_number(const char *text, const char *end, uint64_t *value)
 	return true;
 }
 
+/* What is behind the colon. */
+static bool parse_value(const char *colon, const char *end, uint64_t *value)
+{
+	do {
+		colon++;
+	} while (colon < end && (*colon == '\t' || *colon == ' '));
+	return parse_number(colon, end, value);
+}
+
 static int find_key(const char *name, size_t len)
 {
 	int i;
@@ -81,13 +91,54 @@ static int parse_line(const char *line, const char *end, struct gmem_stats *stat
 		return 0;
 	if (stats->present >> key & 1)
 		return -EBADMSG;
-	do {
-		colon++;
-	} while (colon < end && (*colon == '\t' || *colon == ' '));
-	if (!parse_number(colon, end, &stats->value[key]))
+	if (!parse_value(colon, end, &stats->value[key]))
 		return -EBADMSG;
 	stats->present |= 1ULL << key;
 	return 0;
+}
+
+/* 1: a line of a node; 0: of something else. */
+static int parse_node(const char *line, const char *end, uint64_t *node, uint64_t *bytes)
+{
+	static const char key[] = "gmem-node";
+	const size_t len = sizeof(key) - 1;
+	const char *colon = memchr(line, ':', end - line);
+
+	if (!colon || (size_t)(colon - line) <= len || memcmp(line, key, len) ||
+	    digit(line[len]) > 9)
+		return 0;
+	if (!parse_number(line + len, colon, node) || *node > INT_MAX)
+		return -EBADMSG;
+	return parse_value(colon, end, bytes) ? 1 : -EBADMSG;
+}
+
+int gmem_next_node(const char *text, size_t size, int *node, uint64_t *bytes)
+{
+	const char *end = text + size, *eol;
+	uint64_t n, b, found_bytes = 0;
+	int64_t found = -1;
+	int ret;
+
+	while (text < end) {
+		eol = memchr(text, '\n', end - text);
+		if (!eol)
+			return -EBADMSG;
+		ret = parse_node(text, eol, &n, &b);
+		if (ret < 0)
+			return ret;
+		text = eol + 1;
+		if (!ret || (int64_t)n <= *node || (found >= 0 && (int64_t)n > found))
+			continue;
+		if ((int64_t)n == found)
+			return -EBADMSG;
+		found = n;
+		found_bytes = b;
+	}
+	if (found < 0)
+		return 0;
+	*node = found;
+	*bytes = found_bytes;
+	return 1;
 }
 
 int gmem_parse_fdinfo(const char *text, size_t size, struct gmem_stats *stats)

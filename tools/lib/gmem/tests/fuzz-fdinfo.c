@@ -16,7 +16,7 @@ static const char valid[] =
 	"gmem-shared:\t1073741824\ngmem-live:\t8192\ngmem-blocks-4k:\t1\n"
 	"gmem-blocks-2m:\t0\ngmem-blocks-1g:\t0\ngmem-reserved:\t0\n"
 	"gmem-conversions:\t18446744073709551615\ngmem-eagain:\t3\ngmem-vmemmap:\t0\n"
-	"gmem-bindings:\t1\ngmem-poisoned:\t0\n";
+	"gmem-bindings:\t1\ngmem-poisoned:\t0\ngmem-node0:\t4096\ngmem-node3:\t8192\n";
 
 static uint64_t state;
 
@@ -73,12 +73,31 @@ static bool other_reads(const char *text, size_t size, const char *key, uint64_t
 	return false;
 }
 
+static void check_nodes(const char *text, size_t size)
+{
+	char key[32];
+	uint64_t bytes, value;
+	int node = -1, last, ret;
+
+	for (last = -1; (ret = gmem_next_node(text, size, &node, &bytes)) > 0; last = node) {
+		if (node <= last)
+			abort();
+		/* It may be written with zeroes in front. */
+		snprintf(key, sizeof(key), "gmem-node%d", node);
+		if (other_reads(text, size, key, &value) && value && value != bytes)
+			abort();
+	}
+	if (ret && ret != -EBADMSG)
+		abort();
+}
+
 static void check(const char *text, size_t size)
 {
 	struct gmem_stats st;
 	uint64_t value;
 	int ret = gmem_parse_fdinfo(text, size, &st);
 
+	check_nodes(text, size);
 	if (ret && ret != -EBADMSG && ret != -EOPNOTSUPP)
 		abort();
 	if (st.present >> GMEM_STAT_NR)

@@ -419,6 +419,40 @@ static void parse(void **state)
 	assert_int_equal(gmem_parse_fdinfo("gmem-size:\t1\0\n", 14, &st), -EBADMSG);
 }
 
+#define NODE(text)	gmem_next_node(text, strlen(text), &node, &bytes)
+
+static void parse_nodes(void **state)
+{
+	static const char three[] = "ino:\t1\ngmem-node7:\t4096\ngmem-nodes:\t9\n"
+		"gmem-node0:\t2097152\nnonsense\ngmem-node12:\t1\n";
+	uint64_t bytes = 5;
+	int node = -1;
+
+	assert_int_equal(NODE("gmem-size:\t4096\n"), 0);
+	assert_int_equal(NODE(""), 0);
+	assert_int_equal(node, -1);
+	assert_int_equal(bytes, 5);
+	assert_int_equal(NODE(three), 1);
+	assert_int_equal(node, 0);
+	assert_int_equal(bytes, 2097152);
+	assert_int_equal(NODE(three), 1);
+	assert_int_equal(node, 7);
+	assert_int_equal(bytes, 4096);
+	assert_int_equal(NODE(three), 1);
+	assert_int_equal(node, 12);
+	assert_int_equal(bytes, 1);
+	assert_int_equal(NODE(three), 0);
+	assert_int_equal(node, 12);
+	node = -1;
+	assert_int_equal(NODE("gmem-node1:\t1\ngmem-node1:\t1\n"), -EBADMSG);
+	assert_int_equal(NODE("gmem-node1:\t1"), -EBADMSG);
+	assert_int_equal(NODE("gmem-node1:\tx\n"), -EBADMSG);
+	assert_int_equal(NODE("gmem-node1y:\t1\n"), -EBADMSG);
+	assert_int_equal(NODE("gmem-node2147483648:\t1\n"), -EBADMSG);
+	assert_int_equal(NODE("gmem-node2147483647:\t1\n"), 1);
+	assert_int_equal(NODE("gmem-node2147483647:\t1\n"), 0);
+}
+
 static void stats_too_long(void **state)
 {
 	struct gmem *g = file(FAKE_GMEM, &pages, 64 * 4096);
@@ -446,7 +480,8 @@ int main(void)
 		cmocka_unit_test(populate_gigantic), cmocka_unit_test(populate_bad),
 		cmocka_unit_test(convert_retries), cmocka_unit_test(convert_fails),
 		cmocka_unit_test(punch_retries), cmocka_unit_test(runs),
-		cmocka_unit_test(parse), cmocka_unit_test(stats_too_long),
+		cmocka_unit_test(parse), cmocka_unit_test(parse_nodes),
+		cmocka_unit_test(stats_too_long),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
