@@ -44,7 +44,7 @@ verb_deb() {
 		die "--check needs the kernel" "drop --tools" 2
 	build_packages
 	tools_packages
-	packages debhelper dpkg-dev
+	packages debhelper dpkg-dev librsvg2-bin netpbm
 	lock_build
 	tree gmem
 	tools_debs
