@@ -23,7 +23,8 @@ struct gmem_sys {
 	int (*fstat)(void *arg, int fd, struct stat *st);
 	int (*mmap)(void *arg, void **addr, size_t size, int prot, int fd, off_t offset);
 	int (*munmap)(void *arg, void *addr, size_t size);
-	int (*read)(void *arg, const char *path, char *buf, size_t size);
+	int (*open)(void *arg, const char *path);
+	int (*read)(void *arg, int fd, char *buf, size_t size);
 	int (*readlink)(void *arg, const char *path, char *buf, size_t size);
 	int (*cloexec)(void *arg, int fd);
 	int (*close)(void *arg, int fd);

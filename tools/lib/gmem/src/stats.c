@@ -6,8 +6,8 @@
 
 #include "private.h"
 
-/* A page of it is several times what there is today. */
-#define FDINFO_SIZE	4096
+/* Of fdinfo at a time; no line of it is longer, but there can be any number of them. */
+#define CHUNK	1024
 
 static const char * const keys[GMEM_STAT_NR] = {
 	[GMEM_STAT_SIZE] = "gmem-size",
@@ -141,37 +141,70 @@ int gmem_next_node(const char *text, size_t size, int *node, uint64_t *bytes)
 	return 1;
 }
 
+/* Each line that has an end. 0, and what is left of the text, or -EBADMSG. */
+static int parse_lines(const char *text, size_t *size, struct gmem_stats *stats)
+{
+	const char *end = text + *size, *eol;
+	int ret = 0;
+
+	while (!ret && (eol = memchr(text, '\n', end - text))) {
+		ret = parse_line(text, eol, stats);
+		text = eol + 1;
+	}
+	*size = end - text;
+	return ret;
+}
+
+static int verdict(const struct gmem_stats *stats)
+{
+	return stats->present & ~(1ULL << GMEM_STAT_INO) ? 0 : -EOPNOTSUPP;
+}
+
 int gmem_parse_fdinfo(const char *text, size_t size, struct gmem_stats *stats)
 {
-	const char *end = text + size, *eol;
 	int ret;
 
 	memset(stats, 0, sizeof(*stats));
-	while (text < end) {
-		eol = memchr(text, '\n', end - text);
-		if (!eol)
-			return -EBADMSG;
-		ret = parse_line(text, eol, stats);
+	ret = parse_lines(text, &size, stats);
+	if (!ret && size)
+		ret = -EBADMSG;
+	return ret ? ret : verdict(stats);
+}
+
+/* Whoever has the file can lock it, and each lock is a line before those of gmem. */
+static int parse_file(const struct gmem_sys *sys, int fdinfo, struct gmem_stats *stats)
+{
+	size_t size = 0, left;
+	char text[CHUNK];
+	int ret;
+
+	while ((ret = sys->read(sys->arg, fdinfo, text + size, sizeof(text) - size)) > 0) {
+		size += ret;
+		left = size;
+		ret = parse_lines(text, &left, stats);
 		if (ret)
 			return ret;
-		text = eol + 1;
+		memmove(text, text + size - left, left);
+		size = left;
 	}
-	return stats->present & ~(1ULL << GMEM_STAT_INO) ? 0 : -EOPNOTSUPP;
+	if (!ret && size)
+		ret = -EBADMSG;
+	return ret ? ret : verdict(stats);
 }
 
 int gmem_file_stats(const struct gmem_sys *sys, int fd, struct gmem_stats *stats)
 {
-	char path[64], text[FDINFO_SIZE];
-	int ret;
+	char path[64];
+	int fdinfo, ret;
 
 	memset(stats, 0, sizeof(*stats));
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	ret = sys->read(sys->arg, path, text, sizeof(text));
-	if (ret < 0)
-		return ret;
-	if (ret == sizeof(text))
-		return -EBADMSG;
-	return gmem_parse_fdinfo(text, ret, stats);
+	fdinfo = sys->open(sys->arg, path);
+	if (fdinfo < 0)
+		return fdinfo;
+	ret = parse_file(sys, fdinfo, stats);
+	sys->close(sys->arg, fdinfo);
+	return ret;
 }
 
 int gmem_stats(const struct gmem *g, struct gmem_stats *stats)

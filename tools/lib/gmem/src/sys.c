@@ -44,26 +44,14 @@ static int kernel_munmap(void *arg, void *addr, size_t size)
 	return result(munmap(addr, size));
 }
 
-/* Up to size bytes; how many there were. */
-static int kernel_read(void *arg, const char *path, char *buf, size_t size)
+static int kernel_open(void *arg, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t done = 0;
-	ssize_t n = 0;
-	int err = 0;
+	return result(open(path, O_RDONLY | O_CLOEXEC));
+}
 
-	if (fd < 0)
-		return -errno;
-	while (done < size) {
-		n = read(fd, buf + done, size - done);
-		if (n <= 0)
-			break;
-		done += n;
-	}
-	if (n < 0)
-		err = -errno;
-	close(fd);
-	return err ? err : (int)done;
+static int kernel_read(void *arg, int fd, char *buf, size_t size)
+{
+	return result(read(fd, buf, size));
 }
 
 static int kernel_readlink(void *arg, const char *path, char *buf, size_t size)
@@ -94,6 +82,7 @@ const struct gmem_sys gmem_kernel = {
 	.fstat = kernel_fstat,
 	.mmap = kernel_mmap,
 	.munmap = kernel_munmap,
+	.open = kernel_open,
 	.read = kernel_read,
 	.readlink = kernel_readlink,
 	.cloexec = kernel_cloexec,

@@ -156,19 +156,38 @@ static int fake_munmap(void *arg, void *addr, size_t size)
 	return -EINVAL;
 }
 
-static int fake_read(void *arg, const char *path, char *buf, size_t size)
+static int fake_open(void *arg, const char *path)
 {
 	struct fake *f = arg;
-	int n;
+
+	f->fdinfo_at = 0;
+	f->open++;
+	return FAKE_FDINFO;
+}
+
+static int fake_read(void *arg, int fd, char *buf, size_t size)
+{
+	const char *text;
+	struct fake *f = arg;
+	char made[128];
+	size_t left;
 
 	if (f->fdinfo)
-		n = snprintf(buf, size, "%s", f->fdinfo);
+		text = f->fdinfo;
 	else if (f->abi == FAKE_GMEM)
-		n = snprintf(buf, size, "pos:\t0\nino:\t7\ngmem-size:\t%llu\ngmem-flags:\t%#llx\n",
-			     (unsigned long long)f->size, (unsigned long long)f->flags);
+		text = made;
 	else
-		n = snprintf(buf, size, "pos:\t0\nflags:\t02000002\nino:\t7\n");
-	return n < size ? n : size;
+		text = "pos:\t0\nflags:\t02000002\nino:\t7\n";
+	snprintf(made, sizeof(made), "pos:\t0\nino:\t7\ngmem-size:\t%llu\ngmem-flags:\t%#llx\n",
+		 (unsigned long long)f->size, (unsigned long long)f->flags);
+	text += f->fdinfo_at;
+	left = strlen(text);
+	size = left < size ? left : size;
+	if (f->read_size && f->read_size < size)
+		size = f->read_size;
+	memcpy(buf, text, size);
+	f->fdinfo_at += size;
+	return size;
 }
 
 static int fake_readlink(void *arg, const char *path, char *buf, size_t size)
@@ -215,9 +234,9 @@ void fake_init(struct fake *f, enum fake_abi abi)
 	f->link = "/[kvm-gmem] (deleted)";
 	f->sys = (struct gmem_sys) {
 		.ioctl = fake_ioctl, .fallocate = fake_fallocate, .fstat = fake_fstat,
-		.mmap = fake_mmap, .munmap = fake_munmap, .read = fake_read,
-		.readlink = fake_readlink, .cloexec = fake_cloexec, .close = fake_close,
-		.sleep = fake_sleep,
+		.mmap = fake_mmap, .munmap = fake_munmap,
+		.open = fake_open, .read = fake_read, .readlink = fake_readlink,
+		.cloexec = fake_cloexec, .close = fake_close, .sleep = fake_sleep,
 		.arg = f,
 	};
 }

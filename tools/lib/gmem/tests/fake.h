@@ -7,6 +7,7 @@
 
 #define FAKE_VM		1000
 #define FAKE_FILE	2000
+#define FAKE_FDINFO	3000
 #define FAKE_PAGES	64
 #define FAKE_CALLS	64
 
@@ -45,6 +46,8 @@ struct fake {
 	uint64_t error_offset;
 	uint64_t get_size;		/* not 0: what GET says */
 	const char *fdinfo;		/* not NULL: what /proc says */
+	size_t fdinfo_at;
+	unsigned int read_size;		/* not 0: so much at a time */
 	const char *link;
 
 	unsigned int slept[FAKE_CALLS];

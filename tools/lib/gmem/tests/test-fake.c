@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -453,13 +454,45 @@ static void parse_nodes(void **state)
 	assert_int_equal(NODE("gmem-node2147483647:\t1\n"), 0);
 }
 
+/* 200 locks, then what is looked for, in pieces of any size; and all of one number. */
+static void stats_and_locks(void **state)
+{
+	struct gmem *g = file(FAKE_GMEM, &pages, 64 * 4096);
+	static char text[16384];
+	struct gmem_stats st;
+	unsigned int i;
+	size_t len;
+
+	len = sprintf(text, "pos:\t0\nino:\t7\n");
+	for (i = 0; i < 200; i++)
+		len += sprintf(text + len, "lock:\t%u: POSIX  ADVISORY  READ 1234 00:0f:7 %u %u\n",
+			       i + 1, 2 * i, 2 * i);
+	sprintf(text + len, "gmem-size:\t8192\ngmem-poisoned:\t4096\n");
+	f.fdinfo = text;
+	for (i = 0; i < 1200; i++) {
+		f.read_size = i;
+		assert_int_equal(gmem_stats(g, &st), 0);
+		assert_true(st.present == (1ULL << GMEM_STAT_SIZE | 1ULL << GMEM_STAT_POISONED |
+					   1ULL << GMEM_STAT_INO));
+		assert_int_equal(st.value[GMEM_STAT_INO], 7);
+		assert_int_equal(st.value[GMEM_STAT_SIZE], 8192);
+		assert_int_equal(st.value[GMEM_STAT_POISONED], 4096);
+	}
+	strcat(text, "gmem-live:\t5");
+	assert_int_equal(gmem_stats(g, &st), -EBADMSG);
+	assert_int_equal(f.open, 1);
+	put(g);
+}
+
 static void stats_too_long(void **state)
 {
 	struct gmem *g = file(FAKE_GMEM, &pages, 64 * 4096);
 	static char text[5000];
 	struct gmem_stats st;
 
-	memset(text, '\n', sizeof(text) - 1);
+	/* One line, of no file. */
+	memset(text, 'x', sizeof(text) - 2);
+	text[sizeof(text) - 2] = '\n';
 	f.fdinfo = text;
 	assert_int_equal(gmem_stats(g, &st), -EBADMSG);
 	f.fdinfo = NULL;
@@ -481,6 +514,7 @@ int main(void)
 		cmocka_unit_test(convert_retries), cmocka_unit_test(convert_fails),
 		cmocka_unit_test(punch_retries), cmocka_unit_test(runs),
 		cmocka_unit_test(parse), cmocka_unit_test(parse_nodes),
+		cmocka_unit_test(stats_and_locks),
 		cmocka_unit_test(stats_too_long),
 	};
 

@@ -161,6 +161,27 @@ static void adopt(void **state)
 	assert_int_equal(gmem_adopt(fd, &other), -EBADF);
 }
 
+/* Each lock is a line of fdinfo. */
+static void adopt_locked(void **state)
+{
+	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	struct gmem *g = file(&spec, 4 * MIB), *other = NULL;
+	struct gmem_stats st;
+	unsigned int i;
+
+	for (i = 0; i < 200; i++) {
+		lock.l_start = 2 * i;
+		assert_int_equal(fcntl(gmem_fd(g), F_SETLK, &lock), 0);
+	}
+	assert_int_equal(gmem_stats(g, &st), have_gmem ? 0 : -EOPNOTSUPP);
+	if (have_gmem)
+		assert_int_equal(stat_of(g, GMEM_STAT_SIZE), 4 * MIB);
+	assert_int_equal(gmem_adopt(dup(gmem_fd(g)), &other), 0);
+	gmem_close(other);
+	gmem_close(g);
+}
+
 static void slots(void **state)
 {
 	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
@@ -368,12 +389,13 @@ static void threads(void **state)
 int main(void)
 {
 	static const struct CMUnitTest with_gmem[] = {
-		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt), TEST(slots),
-		TEST(conversion), TEST(holder), TEST(populate), TEST(threads),
+		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt),
+		TEST(adopt_locked), TEST(slots), TEST(conversion),
+		TEST(holder), TEST(populate), TEST(threads),
 	};
 	static const struct CMUnitTest without_gmem[] = {
-		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt), TEST(slots),
-		TEST(without),
+		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt),
+		TEST(adopt_locked), TEST(slots), TEST(without),
 	};
 
 	have_gmem = !access("/sys/kernel/mm/gmem", F_OK);
