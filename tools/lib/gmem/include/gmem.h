@@ -142,6 +142,8 @@ int gmem_create(int vm_fd, uint64_t size, const struct gmem_spec *specs, unsigne
  *	stays the caller's if this fails
  * @g: out
  *
+ * Its file system says whether it is one: names can be had by any file.
+ *
  * Return: 0; -EBADF; -EINVAL if it is no guest_memfd; -ENOMEM.
  */
 int gmem_adopt(int fd, struct gmem **g);

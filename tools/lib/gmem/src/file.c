@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/magic.h>
+
 #include "private.h"
 
 /* The same bits in both, so that no table is needed. */
@@ -98,19 +100,27 @@ int gmem_create(int vm_fd, uint64_t size, const struct gmem_spec *specs, unsigne
 	return gmem_create_sys(&gmem_kernel, vm_fd, size, specs, nr, which, g);
 }
 
-/* KVM gives its files one name, which no path leads to; it was once an anonymous inode's. */
-static int check_name(const struct gmem_sys *sys, int fd)
+/*
+ * Its file system says what it is. Any file can be given the name that KVM gives its own,
+ * except while that was an anonymous inode's.
+ */
+static int check_kind(const struct gmem_sys *sys, int fd)
 {
 	char path[64], name[64];
+	struct statfs fs;
 	int ret;
 
+	ret = sys->fstatfs(sys->arg, fd, &fs);
+	if (ret)
+		return ret;
+	if (fs.f_type == GUEST_MEMFD_MAGIC)
+		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	ret = sys->readlink(sys->arg, path, name, sizeof(name) - 1);
 	if (ret < 0)
 		return ret;
 	name[ret] = 0;
-	return strcmp(name, "/[kvm-gmem] (deleted)") && strcmp(name, "anon_inode:[kvm-gmem]") ?
-		-EINVAL : 0;
+	return strcmp(name, "anon_inode:[kvm-gmem]") ? -EINVAL : 0;
 }
 
 static void info_of_flags(struct gmem_info *info, uint64_t flags)
@@ -132,7 +142,7 @@ int gmem_adopt_sys(const struct gmem_sys *sys, int fd, struct gmem **g)
 	ret = sys->fstat(sys->arg, fd, &st);
 	if (ret)
 		return ret;
-	ret = check_name(sys, fd);
+	ret = check_kind(sys, fd);
 	if (ret)
 		return ret;
 	ret = gmem_file_stats(sys, fd, &stats);

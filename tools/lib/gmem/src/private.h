@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/types.h>
 
 #include <linux/kvm.h>
@@ -21,6 +22,7 @@ struct gmem_sys {
 	int (*ioctl)(void *arg, int fd, unsigned long request, void *data);
 	int (*fallocate)(void *arg, int fd, int mode, off_t offset, off_t size);
 	int (*fstat)(void *arg, int fd, struct stat *st);
+	int (*fstatfs)(void *arg, int fd, struct statfs *fs);
 	int (*mmap)(void *arg, void **addr, size_t size, int prot, int fd, off_t offset);
 	int (*munmap)(void *arg, void *addr, size_t size);
 	int (*open)(void *arg, const char *path);

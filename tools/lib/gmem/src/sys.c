@@ -28,6 +28,11 @@ static int kernel_fstat(void *arg, int fd, struct stat *st)
 	return result(fstat(fd, st));
 }
 
+static int kernel_fstatfs(void *arg, int fd, struct statfs *fs)
+{
+	return result(fstatfs(fd, fs));
+}
+
 static int kernel_mmap(void *arg, void **addr, size_t size, int prot, int fd, off_t offset)
 {
 	int flags = MAP_SHARED | (*addr ? MAP_FIXED : 0);
@@ -80,6 +85,7 @@ const struct gmem_sys gmem_kernel = {
 	.ioctl = kernel_ioctl,
 	.fallocate = kernel_fallocate,
 	.fstat = kernel_fstat,
+	.fstatfs = kernel_fstatfs,
 	.mmap = kernel_mmap,
 	.munmap = kernel_munmap,
 	.open = kernel_open,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <linux/falloc.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -156,6 +157,15 @@ static int fake_munmap(void *arg, void *addr, size_t size)
 	return -EINVAL;
 }
 
+static int fake_fstatfs(void *arg, int fd, struct statfs *fs)
+{
+	struct fake *f = arg;
+
+	memset(fs, 0, sizeof(*fs));
+	fs->f_type = f->magic;
+	return 0;
+}
+
 static int fake_open(void *arg, const char *path)
 {
 	struct fake *f = arg;
@@ -231,10 +241,11 @@ void fake_init(struct fake *f, enum fake_abi abi)
 	memset(f, 0, sizeof(*f));
 	f->abi = abi;
 	f->has_private = true;
+	f->magic = GUEST_MEMFD_MAGIC;
 	f->link = "/[kvm-gmem] (deleted)";
 	f->sys = (struct gmem_sys) {
 		.ioctl = fake_ioctl, .fallocate = fake_fallocate, .fstat = fake_fstat,
-		.mmap = fake_mmap, .munmap = fake_munmap,
+		.fstatfs = fake_fstatfs, .mmap = fake_mmap, .munmap = fake_munmap,
 		.open = fake_open, .read = fake_read, .readlink = fake_readlink,
 		.cloexec = fake_cloexec, .close = fake_close, .sleep = fake_sleep,
 		.arg = f,

@@ -48,6 +48,7 @@ struct fake {
 	const char *fdinfo;		/* not NULL: what /proc says */
 	size_t fdinfo_at;
 	unsigned int read_size;		/* not 0: so much at a time */
+	long magic;			/* of its file system */
 	const char *link;
 
 	unsigned int slept[FAKE_CALLS];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <linux/magic.h>
 
 #include "fake.h"
 
@@ -178,6 +179,9 @@ static void adopt(void **state)
 	assert_true(info.tracks);
 	put(g);
 	assert_int_equal(gmem_adopt_sys(&f.sys, 3, &g), -EBADF);
+	/* Only its file system tells. */
+	f.magic = TMPFS_MAGIC;
+	assert_int_equal(gmem_adopt_sys(&f.sys, FAKE_FILE, &g), -EINVAL);
 	f.link = "/tmp/a file";
 	assert_int_equal(gmem_adopt_sys(&f.sys, FAKE_FILE, &g), -EINVAL);
 	f.link = "/[kvm-gmem] (deleted), says a link that is much longer than any name of KVM's";

@@ -161,6 +161,23 @@ static void adopt(void **state)
 	assert_int_equal(gmem_adopt(fd, &other), -EBADF);
 }
 
+/* Opened and unlinked in the root, it has the name that KVM gives. */
+static void adopt_impostor(void **state)
+{
+	int fd = open("/[kvm-gmem]", O_RDWR | O_CREAT, 0600);
+	struct gmem *g = NULL;
+	char name[64] = "", path[64];
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlink("/[kvm-gmem]"), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_true(readlink(path, name, sizeof(name) - 1) > 0);
+	assert_string_equal(name, "/[kvm-gmem] (deleted)");
+	assert_int_equal(gmem_adopt(fd, &g), -EINVAL);
+	assert_null(g);
+	close(fd);
+}
+
 /* Each lock is a line of fdinfo. */
 static void adopt_locked(void **state)
 {
@@ -390,12 +407,12 @@ int main(void)
 {
 	static const struct CMUnitTest with_gmem[] = {
 		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt),
-		TEST(adopt_locked), TEST(slots), TEST(conversion),
+		TEST(adopt_impostor), TEST(adopt_locked), TEST(slots), TEST(conversion),
 		TEST(holder), TEST(populate), TEST(threads),
 	};
 	static const struct CMUnitTest without_gmem[] = {
 		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt),
-		TEST(adopt_locked), TEST(slots), TEST(without),
+		TEST(adopt_impostor), TEST(adopt_locked), TEST(slots), TEST(without),
 	};
 
 	have_gmem = !access("/sys/kernel/mm/gmem", F_OK);
