@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "tool.h"
 
-/* The names that kernels have given it; no path leads there. */
-static bool is_gmem_name(const char *name)
-{
-	return !strcmp(name, "/[kvm-gmem] (deleted)") || !strcmp(name, "anon_inode:[kvm-gmem]");
-}
+/* What KVM calls its files. Others can be called so, but those that are not are none. */
+#define NAME	"/[kvm-gmem] (deleted)"
 
 static int read_text(const char *path, char *buf, size_t size)
 {
@@ -23,7 +23,6 @@ static int read_text(const char *path, char *buf, size_t size)
 
 	if (fd < 0)
 		return -errno;
-	/* One read() of a whole page of it is all of it. */
 	n = read(fd, buf, size);
 	err = n < 0 ? -errno : (int)n;
 	close(fd);
@@ -44,33 +43,96 @@ static int read_nodes(struct file *file, const char *text, size_t size)
 	return ret;
 }
 
+/*
+ * The lines about gmem, whole, and the number of the inode. Whoever has the file can lock
+ * it, and have a line for each lock before them.
+ */
+static int read_fdinfo(const struct file *file, char *buf, size_t size)
+{
+	char path[64], line[512];
+	bool whole = true, wanted = false;
+	size_t n = 0, len;
+	int err = 0;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", file->pid, file->fd);
+	in = fopen(path, "re");
+	if (!in)
+		return -errno;
+	while (fgets(line, sizeof(line), in)) {
+		if (whole)
+			wanted = !strncmp(line, "gmem-", 5) || !strncmp(line, "ino:", 4);
+		len = strlen(line);
+		whole = len && line[len - 1] == '\n';
+		if (!wanted)
+			continue;
+		if (n + len > size) {
+			err = -E2BIG;
+			break;
+		}
+		memcpy(buf + n, line, len);
+		n += len;
+	}
+	if (ferror(in))
+		err = -errno;
+	fclose(in);
+	return err ? err : (int)n;
+}
+
+/* Of the file itself: its file system is what nobody can forge. */
+static int read_stat(const struct file *file, struct stat *st)
+{
+	struct statfs fs;
+	char path[64];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->pid, file->fd);
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstatfs(fd, &fs))
+		err = -errno;
+	else if (fs.f_type != GUEST_MEMFD_MAGIC)
+		err = -EOPNOTSUPP;
+	else
+		err = fstat(fd, st) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 int file_read(struct file *file)
 {
-	char path[64], text[4096];
+	struct gmem_stats stats;
+	char text[4096];
 	struct stat st;
 	int n, size;
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", file->pid, file->fd);
-	size = read_text(path, text, sizeof(text));
+	size = read_fdinfo(file, text, sizeof(text));
 	if (size < 0)
 		return size;
-	n = gmem_parse_fdinfo(text, size, &file->stats);
-	if (n && n != -EOPNOTSUPP)
+	/* Another file system can let one wait for ever, but has no such lines. */
+	n = gmem_parse_fdinfo(text, size, &stats);
+	if (!n)
+		n = read_stat(file, &st);
+	if (n)
 		return n;
-	size = read_nodes(file, text, size);
-	if (size)
-		return size;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", file->pid, file->fd);
-	if (stat(path, &st))
-		return -errno;
+	/* The descriptor was another file's in between. */
+	if (st.st_ino != stats.value[GMEM_STAT_INO])
+		return -ESTALE;
+	if (file->stats.present && file_stat(file, GMEM_STAT_INO) != st.st_ino)
+		return -ENOENT;
+	n = read_nodes(file, text, size);
+	if (n)
+		return n;
+	file->stats = stats;
 	file->block = st.st_blksize;
 	file->held = st.st_blocks * 512ULL;
-	/* What every kernel knows. */
-	if (n == -EOPNOTSUPP) {
-		file->stats.value[GMEM_STAT_SIZE] = st.st_size;
-		file->stats.value[GMEM_STAT_INO] = st.st_ino;
-	}
 	return 0;
+}
+
+bool file_gone(int err)
+{
+	return err == -ENOENT || err == -ESRCH;
 }
 
 /* A process calls itself what it likes, which is not to reach a terminal or JSON. */
@@ -94,10 +156,12 @@ static void read_command(struct file *file)
 static void add(struct files *files, pid_t pid, int fd)
 {
 	struct file file = { .pid = pid, .fd = fd, .openers = 1 };
+	int err = file_read(&file);
 
-	/* It may be closed by now. */
-	if (file_read(&file))
+	if (err) {
+		files->unreadable += !file_gone(err) && err != -EOPNOTSUPP;
 		return;
+	}
 	read_command(&file);
 	if (!(files->nr & (files->nr - 1)))
 		files->file = realloc(files->file, (files->nr ? 2 * files->nr : 1) * sizeof(file));
@@ -122,7 +186,7 @@ int files_of(pid_t pid, struct files *files)
 		if (n < 0)
 			continue;
 		name[n] = 0;
-		if (is_gmem_name(name))
+		if (!strcmp(name, NAME))
 			add(files, pid, atoi(d->d_name));
 	}
 	closedir(dir);
@@ -174,6 +238,7 @@ int files_scan(struct files *files)
 	struct dirent *d;
 	pid_t pid;
 	DIR *dir;
+	int err;
 
 	memset(files, 0, sizeof(*files));
 	dir = opendir("/proc");
@@ -181,8 +246,10 @@ int files_scan(struct files *files)
 		return -errno;
 	while ((d = readdir(dir))) {
 		pid = atoi(d->d_name);
-		if (pid > 0 && pid != getpid() && files_of(pid, files) == -EACCES)
-			files->denied++;
+		if (pid <= 0 || pid == getpid())
+			continue;
+		err = files_of(pid, files);
+		files->denied += err && !file_gone(err);
 	}
 	closedir(dir);
 	unite(files);

@@ -48,6 +48,9 @@ static int pick(struct files *files, pid_t pid, int fd, struct file *file)
 	}
 	if (i < files->nr && (fd >= 0 || files->nr == 1))
 		return DONE;
+	if (files->unreadable && i == files->nr)
+		return fail(FAILED, NULL, "%zu files of process %d cannot be read",
+			    files->unreadable, pid);
 	if (!files->nr)
 		return fail(FAILED, "see gmem list", "process %d has no guest memory in a file",
 			    pid);

@@ -131,6 +131,7 @@ struct files {
 	struct file *file;
 	size_t nr;
 	size_t denied;		/* processes whose files may not be seen */
+	size_t unreadable;	/* descriptors of files whose numbers cannot be read */
 };
 
 /* Each file once, the largest first. 0 or -errno. */
@@ -138,8 +139,10 @@ int files_scan(struct files *files);
 /* Those of one process. */
 int files_of(pid_t pid, struct files *files);
 void files_free(struct files *files);
-/* Read the numbers of a file again. 0 or -errno. */
+/* Read the numbers of a file again. 0 or -errno; -EOPNOTSUPP if it is no guest_memfd. */
 int file_read(struct file *file);
+/* It was closed, or the descriptor is another's by now. */
+bool file_gone(int err);
 uint64_t file_stat(const struct file *file, enum gmem_stat stat);
 const char *source_text(const struct file *file);
 struct json_object *file_json(const struct file *file);

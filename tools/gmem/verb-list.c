@@ -86,6 +86,7 @@ static void print_json(const struct files *files, uint64_t exist)
 		json_object_array_add(list, file_json(&files->file[i]));
 	json_object_object_add(report, "files", list);
 	put_u64(report, "processes_denied", files->denied);
+	put_u64(report, "files_unreadable", files->unreadable);
 	put_u64(report, "exist", exist);
 	report_print(report);
 }
@@ -95,7 +96,7 @@ int verb_list(int argc, char **argv)
 	static const struct argp argp = { NULL, parse, NULL, doc, common_options };
 	struct files files;
 	uint64_t exist = 0;
-	int err;
+	int status, err;
 
 	parse_options(&argp, argc, argv, NULL);
 	if (!have_gmem())
@@ -111,9 +112,12 @@ int verb_list(int argc, char **argv)
 		print_text(&files);
 	if (files.denied)
 		note("the files of %zu processes may not be seen: become root", files.denied);
-	else if (exist > files.nr)
+	else if (!files.unreadable && exist > files.nr)
 		note("%llu more files exist, kept by mappings or other namespaces",
 		     (unsigned long long)(exist - files.nr));
+	if (files.unreadable)
+		note("%zu files cannot be read", files.unreadable);
+	status = files.unreadable ? FAILED : DONE;
 	files_free(&files);
-	return DONE;
+	return status;
 }

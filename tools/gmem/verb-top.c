@@ -136,6 +136,8 @@ static void write_totals(const struct reading *r, FILE *out)
 		size_text(d, shared));
 	if (r->files.denied)
 		fprintf(out, "; %zu processes may not be seen", r->files.denied);
+	if (r->files.unreadable)
+		fprintf(out, "; %zu files cannot be read", r->files.unreadable);
 	fprintf(out, "\n\n");
 }
 
@@ -202,6 +204,7 @@ static void print_json(const struct reading *old, const struct reading *new)
 	}
 	json_object_object_add(report, "files", list);
 	put_u64(report, "processes_denied", new->files.denied);
+	put_u64(report, "files_unreadable", new->files.unreadable);
 	report_print(report);
 }
 
@@ -274,23 +277,25 @@ static bool show(const struct request *r, const struct reading *old, const struc
 	return true;
 }
 
+/* 0, 1 if a file could not be read, or -errno. */
 static int loop(const struct request *r)
 {
 	struct reading old = { }, new;
 	unsigned long i;
 	bool more = true;
-	int err = 0;
+	int err = 0, status = 0;
 
 	for (i = 0; more; i++) {
 		err = reading_take(&new);
 		if (err)
 			break;
+		status |= new.files.unreadable > 0;
 		more = show(r, i ? &old : &new, &new, repeat_over(&r->repeat, i + 1));
 		reading_free(&old);
 		old = new;
 	}
 	reading_free(&old);
-	return err;
+	return err ? err : status;
 }
 
 int verb_top(int argc, char **argv)
@@ -309,5 +314,7 @@ int verb_top(int argc, char **argv)
 	err = loop(&r);
 	if (!r.batch)
 		endwin();
-	return err ? no_proc(err) : DONE;
+	if (err < 0)
+		return no_proc(err);
+	return err ? FAILED : DONE;
 }

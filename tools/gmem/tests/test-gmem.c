@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Verbs of gmem(1) against files whose state is known, by text, JSON and status. */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -552,6 +554,90 @@ static void agreement(void **state)
 	gmem_close(g);
 }
 
+/* Whoever has a file can lock it, and each lock is a line of fdinfo. */
+static void locked(void **state)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	struct gmem *g = create_mixed();
+	struct json_object *o;
+	unsigned int i;
+
+	for (i = 0; i < 200; i++) {
+		lock.l_start = 2 * i;
+		assert_int_equal(fcntl(gmem_fd(g), F_SETLK, &lock), 0);
+	}
+	o = gmem_json(0, "list");
+	agree(listed(o, g), g);
+	assert_int_equal(number(o, "files_unreadable"), 0);
+	json_object_put(o);
+	runs_in_json(g);
+	gmem_close(g);
+}
+
+/* Opened and unlinked in the root, it has the name that KVM gives. */
+static void impostor(void **state)
+{
+	struct gmem *g = create_mixed();
+	struct json_object *o;
+	int fd = open("/[kvm-gmem]", O_RDWR | O_CREAT, 0600);
+	char path[64], name[64] = "";
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlink("/[kvm-gmem]"), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_true(readlink(path, name, sizeof(name) - 1) > 0);
+	assert_string_equal(name, "/[kvm-gmem] (deleted)");
+	o = gmem_json(0, "list");
+	assert_int_equal(json_object_array_length(member(o, "files")), 1);
+	agree(listed(o, g), g);
+	json_object_put(o);
+	assert_int_equal(gmem("stat %d/%d", getpid(), fd), 1);
+	assert_non_null(strstr(err, "is no guest_memfd"));
+	close(fd);
+	gmem_close(g);
+}
+
+/* In place of what the kernel says about files of this process: those in a directory. */
+static void fdinfo_replace(const struct gmem *g, char path[64])
+{
+	if (mkdir("fdinfo", 0755))
+		assert_int_equal(errno, EEXIST);
+	snprintf(path, 64, "fdinfo/%d", gmem_fd(g));
+	assert_int_equal(mount("fdinfo", "/proc/self/fdinfo", NULL, MS_BIND, NULL), 0);
+}
+
+static int fdinfo_restore(void **state)
+{
+	return umount("/proc/self/fdinfo") || teardown(state);
+}
+
+/* A file that is there, and cannot be read, is not passed over. */
+static void unreadable(void **state)
+{
+	struct gmem *g = create_mixed();
+	struct json_object *o;
+	char path[64];
+
+	fdinfo_replace(g, path);
+	write_text(path, "ino:\t7\ngmem-size:\tmany\n");
+	o = gmem_json(1, "list");
+	assert_int_equal(json_object_array_length(member(o, "files")), 0);
+	assert_int_equal(number(o, "files_unreadable"), 1);
+	json_object_put(o);
+	assert_non_null(strstr(err, "1 files cannot be read"));
+	o = gmem_json(1, "top --count 1");
+	assert_int_equal(number(o, "files_unreadable"), 1);
+	json_object_put(o);
+	assert_int_equal(gmem("stat %s", name_of(g)), 1);
+	assert_non_null(strstr(err, "1 files of process"));
+	/* What belongs to another file. */
+	write_text(path, "ino:\t7\ngmem-size:\t4096\n");
+	assert_int_equal(gmem("list"), 1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(gmem("list"), 0);
+	gmem_close(g);
+}
+
 static void of_the_manual(void **state)
 {
 	FILE *in = popen("gmem-example", "r");
@@ -571,7 +657,9 @@ int main(int argc, char **argv)
 		TEST(each_help), TEST(wrong_options), TEST(no_such_file), TEST(of_the_kernel),
 		TEST(all_files), TEST(one_file), TEST(picture), TEST(conversion), TEST(refused),
 		TEST(holes), TEST(pools), TEST(invariants), TEST(rendered), TEST(one_screen),
-		TEST(vmm), TEST(agreement), TEST(of_the_manual),
+		TEST(vmm), TEST(agreement), TEST(locked), TEST(impostor),
+		TEST(of_the_manual),
+		cmocka_unit_test_setup_teardown(unreadable, setup, fdinfo_restore),
 	};
 
 	if (kvm_open())

@@ -13,10 +13,14 @@
 	"{\"schema\":1,\"verb\":\"pool\",\"pools\":[{\"page\":" page ",\"node\":" node ","	\
 	"\"total\":0,\"free\":0,\"reserved\":0,\"surplus\":0}]}"
 
+#define LIST(files)									\
+	"{\"schema\":1,\"verb\":\"list\",\"files\":" files ",\"processes_denied\":0,"	\
+	"\"files_unreadable\":0,\"exist\":0}"
+
 static const char * const right[] = {
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0,\"size\":4096}",
 	"{\"schema\":1,\"verb\":\"check\",\"checks\":1,\"failed\":0,\"busy\":0,\"results\":[]}",
-	"{\"schema\":1,\"verb\":\"list\",\"files\":[],\"processes_denied\":0,\"exist\":0}",
+	LIST("[]"),
 	POOL("2097152", "null"),
 };
 
@@ -29,7 +33,7 @@ static const char * const wrong[] = {
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0.5,\"size\":4096}",
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0}",
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0,\"size\":4096,\"more\":1}",
-	"{\"schema\":1,\"verb\":\"list\",\"files\":[{}],\"processes_denied\":0,\"exist\":0}",
+	LIST("[{}]"),
 	POOL("4096", "null"),
 	POOL("2097152", "\"0\""),
 };
