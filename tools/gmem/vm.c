@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KVM gives statistics of a VM to the process that made it only; what it shows to
- * others is in debugfs, a directory PID-FD for each VM.
+ * others is in debugfs, a directory THREAD-FD for each VM.
  */
 #include <dirent.h>
 #include <stdlib.h>
@@ -54,19 +54,38 @@ static void add_vm(struct vms *vms, const char *name, pid_t pid)
 	}
 }
 
+/* The process of the thread that made the VM; 0 if that has ended. */
+static pid_t process_of(pid_t thread)
+{
+	char path[64], line[256];
+	pid_t pid = 0;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", thread);
+	in = fopen(path, "re");
+	if (!in)
+		return 0;
+	while (!pid && fgets(line, sizeof(line), in))
+		sscanf(line, "Tgid: %d", &pid);
+	fclose(in);
+	return pid;
+}
+
 void vms_read(struct vms *vms)
 {
 	DIR *dir = opendir(VMS);
 	struct dirent *d;
 	char *rest;
-	long pid;
+	long thread;
+	pid_t pid;
 
 	memset(vms, 0, sizeof(*vms));
 	if (!dir)
 		return;
 	while ((d = readdir(dir))) {
-		pid = strtol(d->d_name, &rest, 10);
-		if (pid > 0 && *rest == '-')
+		thread = strtol(d->d_name, &rest, 10);
+		pid = thread > 0 && *rest == '-' ? process_of(thread) : 0;
+		if (pid)
 			add_vm(vms, d->d_name, pid);
 	}
 	closedir(dir);

@@ -4,14 +4,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include <linux/kvm.h>
 
 #include "common.h"
 
@@ -638,6 +642,54 @@ static void unreadable(void **state)
 	gmem_close(g);
 }
 
+static sem_t ready;
+
+/* Makes a VM, and then has its guest lose memory and get it back. */
+static void *make_vm(void *arg)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct gmem_slot slot = { .slot = 1, .gpa = GIB, .size = 64 * MIB };
+	struct gmem **g = arg;
+	int ret;
+
+	vm_fd = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
+	close(kvm);
+	*g = create_mixed();
+	ret = gmem_bind(*g, vm_fd, &slot);
+	sem_post(&ready);
+	while (!ret && !__atomic_load_n(&finished, __ATOMIC_RELAXED)) {
+		ret = gmem_convert(*g, 0, PAGE, false, NULL, NULL);
+		ret = ret ? ret : gmem_convert(*g, 0, PAGE, true, NULL, NULL);
+	}
+	return (void *)(long)ret;
+}
+
+/* KVM knows the thread that made a VM, and the process has another number. */
+static void of_a_thread(void **state)
+{
+	struct json_object *o, *one;
+	struct gmem *g = NULL;
+	pthread_t thread;
+	double rate;
+	void *ret;
+
+	close(vm_fd);
+	__atomic_store_n(&finished, false, __ATOMIC_RELAXED);
+	assert_int_equal(sem_init(&ready, 0, 0), 0);
+	assert_int_equal(pthread_create(&thread, NULL, make_vm, &g), 0);
+	sem_wait(&ready);
+	assert_int_equal(gmem("top --count 2 --json"), 0);
+	o = parse_valid(strchr(out, '\n') + 1);
+	one = listed(o, g);
+	rate = json_object_get_double(member(one, "vm_invalidations_per_second"));
+	json_object_put(o);
+	__atomic_store_n(&finished, true, __ATOMIC_RELAXED);
+	pthread_join(thread, &ret);
+	assert_null(ret);
+	assert_true(rate > 0);
+	gmem_close(g);
+}
+
 static void of_the_manual(void **state)
 {
 	FILE *in = popen("gmem-example", "r");
@@ -658,7 +710,7 @@ int main(int argc, char **argv)
 		TEST(all_files), TEST(one_file), TEST(picture), TEST(conversion), TEST(refused),
 		TEST(holes), TEST(pools), TEST(invariants), TEST(rendered), TEST(one_screen),
 		TEST(vmm), TEST(agreement), TEST(locked), TEST(impostor),
-		TEST(of_the_manual),
+		TEST(of_a_thread), TEST(of_the_manual),
 		cmocka_unit_test_setup_teardown(unreadable, setup, fdinfo_restore),
 	};
 
