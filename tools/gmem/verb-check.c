@@ -17,6 +17,7 @@ struct check {
 	unsigned int failed;
 	unsigned int done;
 	unsigned int busy;
+	bool named;		/* one file, which the user wants compared */
 };
 
 /* Blocks of all files by inode and order, from debugfs. */
@@ -200,9 +201,11 @@ static int check_file(struct check *c, const struct file *f)
 	size_t nr;
 	int err;
 
-	/* It may be closed by now, or be another one. */
-	if (file_read(&again) || file_stat(&again, GMEM_STAT_INO) != file_stat(f, GMEM_STAT_INO))
+	err = file_read(&again);
+	if (file_gone(err) && !c->named)
 		return DONE;
+	if (err)
+		return fail(FAILED, NULL, "%s was not compared: %s", file_name(f), strerror(-err));
 	check_reading(c, f);
 	check_list(c, f);
 	if (target_take(file_name(f), &t))
@@ -213,12 +216,14 @@ static int check_file(struct check *c, const struct file *f)
 		free(runs);
 	} else if (err == -EAGAIN) {
 		c->busy++;
+		if (c->named)
+			note("%s does not rest, its runs were not compared", file_name(f));
 	}
 	target_put(&t);
 	/* A file that does not track has no runs to read. */
 	if (err && err != -EAGAIN && err != -ENOTTY)
 		return target_no_runs(&t, err);
-	return DONE;
+	return err == -EAGAIN && c->named ? FAILED : DONE;
 }
 
 enum sum {
@@ -307,8 +312,12 @@ static int check_machine(struct check *c)
 	if (files.denied) {
 		note("the files of %zu processes may not be seen: become root", files.denied);
 		status = FAILED;
-	} else {
+	} else if (!files.unreadable) {
 		check_sums(c);
+	}
+	if (files.unreadable) {
+		note("%zu files cannot be read", files.unreadable);
+		status = FAILED;
 	}
 	files_free(&files);
 	return status;
@@ -329,7 +338,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const char doc[] =
 	"Compare what the kernel says about a file, or about all, in one place with\n"
 	"what it says in others.\n"
-	"\vA file that does not rest for long enough is counted as busy, and is not an error.";
+	"\vA file that does not rest for long enough is counted as busy, and is an error only\n"
+	"if it was named.";
 
 int verb_check(int argc, char **argv)
 {
@@ -343,6 +353,7 @@ int verb_check(int argc, char **argv)
 	parse_options(&argp, argc, argv, &name);
 	if (!have_gmem())
 		return no_gmem();
+	c.named = name;
 	if (name) {
 		status = target_find(name, &t);
 		if (!status)

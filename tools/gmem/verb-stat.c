@@ -62,7 +62,9 @@ int verb_stat(int argc, char **argv)
 				printf("\n");
 			err = file_read(&t.file);
 			if (err)
-				return fail(FAILED, NULL, "the file is gone: %s", strerror(-err));
+				return fail(FAILED, NULL, "the file %s: %s",
+					    file_gone(err) ? "is gone" : "cannot be read",
+					    strerror(-err));
 		}
 		print(&t.file);
 		fflush(stdout);

@@ -512,19 +512,64 @@ static void vmm(void **state)
 #define THREADS	8
 
 static bool finished;
+static unsigned int rest_us;		/* after each two conversions */
 
 static void *churn(void *arg)
 {
 	static unsigned int nr;
 	uint64_t at = __atomic_fetch_add(&nr, 1, __ATOMIC_RELAXED) % THREADS * 4 * MIB;
 	struct gmem *g = arg;
+	unsigned int rest;
 	int ret = 0;
 
 	while (!ret && !__atomic_load_n(&finished, __ATOMIC_RELAXED)) {
 		ret = gmem_convert(g, at, 4 * MIB, true, NULL, NULL);
 		ret = ret ? ret : gmem_convert(g, at + PAGE, 6 * PAGE, false, NULL, NULL);
+		rest = __atomic_load_n(&rest_us, __ATOMIC_RELAXED);
+		if (rest)
+			usleep(rest);
 	}
 	return (void *)(long)ret;
+}
+
+/* How many results are of comparing runs. */
+static unsigned int of_runs(struct json_object *report)
+{
+	struct json_object *results = member(report, "results");
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(results); i++)
+		n += !strncmp(text(json_object_array_get_idx(results, i), "check"), "runs ", 5);
+	return n;
+}
+
+/* Compared or not, and then it says so; compared when the file rests now and then. */
+static void check_under_load(const struct gmem *g)
+{
+	struct json_object *o;
+	uint64_t before;
+	unsigned int i;
+	int status;
+
+	for (i = 0; i < 5; i++) {
+		status = gmem("check %s --json", name_of(g));
+		o = parse_valid(out);
+		assert_int_equal(number(o, "failed"), 0);
+		assert_int_equal(number(o, "busy"), status);
+		assert_int_equal(!of_runs(o), status);
+		json_object_put(o);
+	}
+	__atomic_store_n(&rest_us, 200000, __ATOMIC_RELAXED);
+	before = kernel_says(g, "gmem-conversions");
+	for (i = 0; i < 5; i++) {
+		o = gmem_json(0, "check %s", name_of(g));
+		assert_int_equal(number(o, "failed"), 0);
+		assert_int_equal(number(o, "busy"), 0);
+		assert_true(of_runs(o) > 0);
+		json_object_put(o);
+	}
+	assert_true(kernel_says(g, "gmem-conversions") > before);
 }
 
 /* Within each reading the numbers agree, whatever eight threads do meanwhile. */
@@ -546,8 +591,7 @@ static void agreement(void **state)
 		assert_int_equal(number(one, "allocated"), 32 * MIB);
 		json_object_put(o);
 	}
-	for (i = 0; i < 5; i++)
-		json_object_put(gmem_json(0, "check %s", name_of(g)));
+	check_under_load(g);
 	__atomic_store_n(&finished, true, __ATOMIC_RELAXED);
 	for (i = 0; i < THREADS; i++) {
 		pthread_join(thread[i], &ret);
@@ -634,11 +678,118 @@ static void unreadable(void **state)
 	json_object_put(o);
 	assert_int_equal(gmem("stat %s", name_of(g)), 1);
 	assert_non_null(strstr(err, "1 files of process"));
+	assert_int_equal(gmem("check"), 1);
+	assert_non_null(strstr(err, "1 files cannot be read"));
 	/* What belongs to another file. */
 	write_text(path, "ino:\t7\ngmem-size:\t4096\n");
 	assert_int_equal(gmem("list"), 1);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(gmem("list"), 0);
+	gmem_close(g);
+}
+
+/* In place of the kernel: answers that differ, each to one reading. */
+struct answers {
+	char path[64];
+	uint64_t ino;
+	bool once;
+};
+
+static void *answer(void *arg)
+{
+	struct answers *a = arg;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; !i || !a->once; i++) {
+		fd = open(a->path, O_WRONLY);
+		if (__atomic_load_n(&finished, __ATOMIC_RELAXED))
+			break;
+		/* Before this reading ends, so that the next one finds another pipe. */
+		unlink(a->path);
+		if (!a->once && mkfifo(a->path, 0644))
+			return a;
+		dprintf(fd, "ino:\t%llu\ngmem-size:\t67108864\ngmem-conversions:\t%u\n",
+			(unsigned long long)a->ino, i);
+		close(fd);
+	}
+	return NULL;
+}
+
+static pthread_t answer_start(const struct gmem *g, struct answers *a)
+{
+	pthread_t thread;
+
+	a->ino = kernel_says(g, "ino");
+	fdinfo_replace(g, a->path);
+	__atomic_store_n(&finished, false, __ATOMIC_RELAXED);
+	assert_int_equal(mkfifo(a->path, 0644), 0);
+	assert_int_equal(pthread_create(&thread, NULL, answer, a), 0);
+	return thread;
+}
+
+/* Closed between two readings: the one that the user named was not compared. */
+static void closed_meanwhile(void **state)
+{
+	struct gmem *g = create_mixed();
+	struct answers a = { .once = true };
+	pthread_t thread = answer_start(g, &a);
+	void *ret;
+
+	assert_int_equal(gmem("check %s", name_of(g)), 1);
+	assert_non_null(strstr(err, "was not compared"));
+	assert_string_equal(out, "");
+	pthread_join(thread, &ret);
+	assert_null(ret);
+	gmem_close(g);
+}
+
+/* Nor was one whose numbers are never the same twice. */
+static void restless(void **state)
+{
+	struct gmem *g = create_mixed();
+	struct answers a = { .once = false };
+	pthread_t thread = answer_start(g, &a);
+	struct json_object *o;
+	void *ret;
+	int fd;
+
+	o = gmem_json(1, "check %s", name_of(g));
+	assert_non_null(strstr(err, "does not rest"));
+	assert_int_equal(number(o, "busy"), 1);
+	assert_int_equal(number(o, "failed"), 0);
+	assert_int_equal(of_runs(o), 0);
+	json_object_put(o);
+	__atomic_store_n(&finished, true, __ATOMIC_RELAXED);
+	fd = open(a.path, O_RDONLY);
+	pthread_join(thread, &ret);
+	assert_null(ret);
+	close(fd);
+	unlink(a.path);
+	gmem_close(g);
+}
+
+/* Between two readings the descriptor becomes that of another file. */
+static void another_file(void **state)
+{
+	struct gmem *g = create_mixed(), *other = create_mixed();
+	unsigned int readings = 0;
+	char line[256];
+	FILE *in;
+
+	snprintf(line, sizeof(line), "gmem stat %s --interval 2 --count 2 2>err", name_of(g));
+	in = popen(line, "r");
+	assert_non_null(in);
+	while (fgets(line, sizeof(line), in)) {
+		readings += !strncmp(line, "file ", 5);
+		if (!strncmp(line, "poisoned ", 9))
+			assert_int_equal(dup2(gmem_fd(other), gmem_fd(g)), gmem_fd(g));
+	}
+	assert_int_equal(pclose(in), 256 * 1);
+	assert_int_equal(readings, 1);
+	read_whole("err", line, sizeof(line));
+	assert_non_null(strstr(line, "the file is gone"));
+	gmem_close(other);
 	gmem_close(g);
 }
 
@@ -710,8 +861,10 @@ int main(int argc, char **argv)
 		TEST(all_files), TEST(one_file), TEST(picture), TEST(conversion), TEST(refused),
 		TEST(holes), TEST(pools), TEST(invariants), TEST(rendered), TEST(one_screen),
 		TEST(vmm), TEST(agreement), TEST(locked), TEST(impostor),
-		TEST(of_a_thread), TEST(of_the_manual),
+		TEST(another_file), TEST(of_a_thread), TEST(of_the_manual),
 		cmocka_unit_test_setup_teardown(unreadable, setup, fdinfo_restore),
+		cmocka_unit_test_setup_teardown(closed_meanwhile, setup, fdinfo_restore),
+		cmocka_unit_test_setup_teardown(restless, setup, fdinfo_restore),
 	};
 
 	if (kvm_open())
