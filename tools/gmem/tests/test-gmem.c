@@ -323,10 +323,10 @@ static void refused(void **state)
 {
 	struct gmem *g = create_mixed();
 	struct iovec iov = { .iov_len = PAGE };
-	void *p = NULL;
+	void *p;
 	int fds[2];
 
-	assert_int_equal(gmem_map(g, 4 * MIB, 2 * MIB, PROT_READ | PROT_WRITE, &p), 0);
+	assert_int_equal(gmem_map(g, 4 * MIB, 2 * MIB, PROT_READ | PROT_WRITE, NULL, 0, &p), 0);
 	iov.iov_base = (char *)p + PAGE;
 	*(volatile char *)iov.iov_base = 1;
 	assert_int_equal(pipe(fds), 0);

@@ -21,7 +21,8 @@ struct gmem_sys {
 	int (*ioctl)(void *arg, int fd, unsigned long request, void *data);
 	int (*fallocate)(void *arg, int fd, int mode, off_t offset, off_t size);
 	int (*fstat)(void *arg, int fd, struct stat *st);
-	int (*mmap)(void *arg, void **addr, size_t size, int prot, int fd, off_t offset);
+	int (*mmap)(void *arg, void **addr, size_t size, int prot, int flags, int fd,
+		    off_t offset);
 	int (*munmap)(void *arg, void *addr, size_t size);
 	int (*read)(void *arg, const char *path, char *buf, size_t size);
 	int (*readlink)(void *arg, const char *path, char *buf, size_t size);

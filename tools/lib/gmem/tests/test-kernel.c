@@ -183,6 +183,32 @@ static void slots(void **state)
 	gmem_close(g);
 }
 
+/* What is mapped somewhere goes only if that is asked for. */
+static void mapping(void **state)
+{
+	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
+	struct gmem *g = file(&spec, 4 * MIB);
+	char *mine = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mine;
+
+	assert_true(mine != MAP_FAILED);
+	mine[0] = 7;
+	assert_int_equal(gmem_map(g, 0, PAGE, PROT_READ, NULL, 0, &p), 0);
+	assert_ptr_not_equal(p, mine);
+	assert_int_equal(gmem_unmap(g, p, PAGE), 0);
+	p = NULL;
+	assert_int_equal(gmem_map(g, 0, PAGE, PROT_READ, mine, 0, &p), -EEXIST);
+	assert_null(p);
+	assert_int_equal(mine[0], 7);
+	assert_int_equal(gmem_map(g, 0, PAGE, PROT_READ, mine, GMEM_MAP_FIXED, &p), 0);
+	assert_ptr_equal(p, mine);
+	assert_int_equal(gmem_unmap(g, p, PAGE), 0);
+	assert_int_equal(gmem_map(g, 0, PAGE, PROT_READ, mine, 0, &p), 0);
+	assert_ptr_equal(p, mine);
+	assert_int_equal(gmem_unmap(g, p, PAGE), 0);
+	gmem_close(g);
+}
+
 static void without(void **state)
 {
 	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
@@ -208,9 +234,9 @@ static void check_conversion(const struct gmem_spec *spec)
 {
 	struct gmem *g = file(spec, 8 * MIB);
 	struct gmem_run r[4];
-	void *p = NULL;
+	void *p;
 
-	assert_int_equal(gmem_map(g, 0, 8 * MIB, PROT_READ | PROT_WRITE, &p), 0);
+	assert_int_equal(gmem_map(g, 0, 8 * MIB, PROT_READ | PROT_WRITE, NULL, 0, &p), 0);
 	memset(p, 0x5a, 3 * PAGE);
 	assert_int_equal(held(g), stat_of(g, GMEM_STAT_ALLOCATED));
 	assert_int_equal(held(g), spec->block == PAGE ? 3 * PAGE : 2 * MIB);
@@ -266,11 +292,11 @@ static void holder(void **state)
 	struct gmem_retry retry = { .tries = 3, .held = release, .arg = &h };
 	struct iovec iov = { .iov_len = PAGE };
 	struct gmem *g;
-	void *p = NULL;
+	void *p;
 	uint64_t where = 1;
 
 	g = file(&buddy, 4 * MIB);
-	assert_int_equal(gmem_map(g, 0, 4 * MIB, PROT_READ | PROT_WRITE, &p), 0);
+	assert_int_equal(gmem_map(g, 0, 4 * MIB, PROT_READ | PROT_WRITE, NULL, 0, &p), 0);
 	assert_int_equal(pipe(h.pipe), 0);
 	iov.iov_base = (char *)p + 7 * PAGE;
 	memset(iov.iov_base, 1, PAGE);
@@ -369,11 +395,11 @@ int main(void)
 {
 	static const struct CMUnitTest with_gmem[] = {
 		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt), TEST(slots),
-		TEST(conversion), TEST(holder), TEST(populate), TEST(threads),
+		TEST(mapping), TEST(conversion), TEST(holder), TEST(populate), TEST(threads),
 	};
 	static const struct CMUnitTest without_gmem[] = {
 		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt), TEST(slots),
-		TEST(without),
+		TEST(mapping), TEST(without),
 	};
 
 	have_gmem = !access("/sys/kernel/mm/gmem", F_OK);
