@@ -148,7 +148,8 @@ int gmem_create(int vm_fd, uint64_t size, const struct gmem_spec *specs, unsigne
  *	stays the caller's if this fails
  * @g: out
  *
- * Return: 0; -EBADF; -EINVAL if it is no guest_memfd; -ENOMEM.
+ * Return: 0; -EBADF; -EINVAL if it is no guest_memfd; -ENOENT: /proc is not mounted;
+ * -EBADMSG: it says what this library does not understand; -ENOMEM.
  */
 int gmem_adopt(int fd, struct gmem **g);
 

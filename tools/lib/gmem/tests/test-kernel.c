@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -209,6 +210,52 @@ static void mapping(void **state)
 	gmem_close(g);
 }
 
+/* Both files that say what it is are in /proc. */
+static void adopt_without_proc(void **state)
+{
+	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
+	struct gmem *g = file(&spec, PAGE), *other = NULL;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid)
+		_exit(chroot("/tmp") || gmem_adopt(gmem_fd(g), &other) != -ENOENT || other);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	gmem_close(g);
+}
+
+/* What gmem(7) says about a kernel where nothing is shared at first. */
+static void memory_beside(void **state)
+{
+	const struct gmem_spec specs[] = {
+		{ GIB, GMEM_HUGETLB, SHARED }, { GIB, GMEM_BUDDY, SHARED },
+		{ PAGE, GMEM_PAGES, SHARED }, { PAGE, GMEM_PAGES, 0 },
+	};
+	struct kvm_memory_attributes private = {
+		.size = 2 * MIB, .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+	};
+	struct gmem_slot slot = { .size = GIB };
+	struct gmem *g = NULL;
+	unsigned int which;
+	void *p;
+
+	assert_int_equal(gmem_create(vm_fd, GIB, specs, 3, &which, &g), -EINVAL);
+	assert_int_equal(gmem_create(vm_fd, GIB, specs, 4, &which, &g), 0);
+	assert_int_equal(which, 3);
+	assert_int_equal(gmem_map(g, 0, GIB, PROT_READ, NULL, 0, &p), -ENODEV);
+	assert_int_equal(gmem_convert(g, 0, PAGE, true, NULL, NULL), -ENOTTY);
+	slot.host = mmap(NULL, GIB, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(slot.host != MAP_FAILED);
+	assert_int_equal(gmem_bind(g, vm_fd, &slot), 0);
+	assert_int_equal(ioctl(vm_fd, KVM_SET_MEMORY_ATTRIBUTES, &private), 0);
+	assert_int_equal(gmem_unbind(g, vm_fd, 0), 0);
+	munmap(slot.host, GIB);
+	gmem_close(g);
+}
+
 static void without(void **state)
 {
 	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
@@ -394,12 +441,14 @@ static void threads(void **state)
 int main(void)
 {
 	static const struct CMUnitTest with_gmem[] = {
-		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt), TEST(slots),
-		TEST(mapping), TEST(conversion), TEST(holder), TEST(populate), TEST(threads),
+		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt),
+		TEST(adopt_without_proc), TEST(slots), TEST(mapping), TEST(conversion),
+		TEST(holder), TEST(populate), TEST(threads),
 	};
 	static const struct CMUnitTest without_gmem[] = {
-		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt), TEST(slots),
-		TEST(mapping), TEST(without),
+		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt),
+		TEST(adopt_without_proc), TEST(slots), TEST(mapping), TEST(memory_beside),
+		TEST(without),
 	};
 
 	have_gmem = !access("/sys/kernel/mm/gmem", F_OK);
