@@ -66,7 +66,7 @@ void vms_read(struct vms *vms)
 		return;
 	while ((d = readdir(dir))) {
 		pid = strtol(d->d_name, &rest, 10);
-		if (pid > 0 && *rest == '-')
+		if (pid > 0 && pid <= INT32_MAX && *rest == '-')
 			add_vm(vms, d->d_name, pid);
 	}
 	closedir(dir);
