@@ -7,11 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "common.h"
+
+/* For threads of the tests. */
+static bool finished;
 
 static const char * const verbs[] = {
 	"info", "list", "stat", "top", "map", "pool", "convert", "punch", "populate", "check",
@@ -427,14 +431,25 @@ static void holes(void **state)
 	cgroup_leave();
 }
 
-static long pages_2m(void)
-{
-	FILE *in = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "r");
-	long value;
+#define POOL_2M	"/sys/kernel/mm/hugepages/hugepages-2048kB/"
 
+static long pool_2m(const char *what)
+{
+	char path[128];
+	long value;
+	FILE *in;
+
+	snprintf(path, sizeof(path), POOL_2M "%s", what);
+	in = fopen(path, "r");
+	assert_non_null(in);
 	assert_int_equal(fscanf(in, "%ld", &value), 1);
 	fclose(in);
 	return value;
+}
+
+static long pages_2m(void)
+{
+	return pool_2m("nr_hugepages");
 }
 
 static void pools(void **state)
@@ -457,6 +472,92 @@ static void pools(void **state)
 	assert_int_equal(gmem("pool --page 2M --node 7 --add 1"), 4);
 	assert_int_equal(gmem_as_nobody("pool --page 2M --add 1"), 1);
 	assert_non_null(strstr(err, "become root"));
+}
+
+static void has(long persistent, long surplus)
+{
+	assert_int_equal(pages_2m(), persistent + surplus);
+	assert_int_equal(pool_2m("surplus_hugepages"), surplus);
+}
+
+/* All pages are in use: those that are too many go later, and only those. */
+static void lent_pools(void **state)
+{
+	long all = pages_2m();
+	struct gmem *g = create(all * 2 * MIB, 2 * MIB, GMEM_HUGETLB, GMEM_MAPPABLE);
+
+	assert_int_equal(gmem_populate(g, 0, all * 2 * MIB, NULL, NULL, NULL), 0);
+	assert_int_equal(pool_2m("free_hugepages"), 0);
+	assert_int_equal(gmem("pool --page 2M --remove 8"), 0);
+	assert_string_equal(err, "gmem pool: 8 pages go when they are released\n");
+	has(all - 8, 8);
+	assert_int_equal(gmem("pool --page 2M --add 2"), 0);
+	assert_string_equal(err, "");
+	has(all - 6, 6);
+	assert_int_equal(gmem("pool --page 2M --node 0 --remove 1"), 0);
+	assert_string_equal(err, "gmem pool: 7 pages go when they are released\n");
+	has(all - 7, 7);
+	gmem_close(g);
+	has(all - 7, 0);
+	assert_int_equal(gmem("pool --page 2M --set %ld", all), 0);
+	has(all, 0);
+}
+
+static void overcommitted_pools(void **state)
+{
+	long all = pages_2m();
+	struct gmem *g;
+
+	write_text(POOL_2M "nr_overcommit_hugepages", "4");
+	g = create((all + 4) * 2 * MIB, 2 * MIB, GMEM_HUGETLB, GMEM_MAPPABLE);
+	has(all, 4);
+	assert_int_equal(gmem("pool --page 2M --remove 1"), 0);
+	assert_string_equal(err, "gmem pool: 5 pages go when they are released\n");
+	has(all - 1, 5);
+	assert_int_equal(gmem("pool --page 2M --add 1"), 0);
+	has(all, 4);
+	gmem_close(g);
+	write_text(POOL_2M "nr_overcommit_hugepages", "0");
+	has(all, 0);
+}
+
+static int slow_fd;
+
+static void *feed(void *arg)
+{
+	while (!__atomic_load_n(&finished, __ATOMIC_RELAXED)) {
+		if (write(slow_fd, "9\n", 2) != 2)
+			return (void *)1;
+		usleep(1500000);
+	}
+	return NULL;
+}
+
+/* Each reading takes a second and a half: whoever waits is told for how much. */
+static void slow_pools(void **state)
+{
+	long before = pages_2m();
+	pthread_t thread;
+	char want[64];
+	void *ret;
+
+	assert_int_equal(mkfifo("slow", 0600), 0);
+	slow_fd = open("slow", O_RDWR | O_CLOEXEC);
+	assert_true(slow_fd >= 0);
+	assert_int_equal(mount("slow", POOL_2M "free_hugepages", NULL, MS_BIND, NULL), 0);
+	__atomic_store_n(&finished, false, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(&thread, NULL, feed, NULL), 0);
+	assert_int_equal(gmem("pool --page 2M --set %ld", before + 1050), 0);
+	__atomic_store_n(&finished, true, __ATOMIC_RELAXED);
+	pthread_join(thread, &ret);
+	assert_null(ret);
+	assert_int_equal(umount(POOL_2M "free_hugepages"), 0);
+	assert_int_equal(unlink("slow"), 0);
+	close(slow_fd);
+	assert_int_equal(pages_2m(), before + 1050);
+	snprintf(want, sizeof(want), "pool: %ld of %ld pages, ", before + 1024, before + 1050);
+	assert_non_null(strstr(err, want));
+	assert_int_equal(gmem("pool --page 2M --set %ld", before), 0);
 }
 
 static void invariants(void **state)
@@ -505,8 +606,6 @@ static void vmm(void **state)
 
 #define THREADS	8
 
-static bool finished;
-
 static void *churn(void *arg)
 {
 	static unsigned int nr;
@@ -530,6 +629,7 @@ static void agreement(void **state)
 	unsigned int i;
 	void *ret;
 
+	__atomic_store_n(&finished, false, __ATOMIC_RELAXED);
 	for (i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, churn, g), 0);
 	for (i = 0; i < 50; i++) {
@@ -570,8 +670,9 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		TEST(each_help), TEST(wrong_options), TEST(no_such_file), TEST(of_the_kernel),
 		TEST(all_files), TEST(one_file), TEST(picture), TEST(conversion), TEST(refused),
-		TEST(holes), TEST(pools), TEST(invariants), TEST(rendered), TEST(one_screen),
-		TEST(vmm), TEST(agreement), TEST(of_the_manual),
+		TEST(holes), TEST(pools), TEST(lent_pools), TEST(overcommitted_pools),
+		TEST(slow_pools), TEST(invariants),
+		TEST(rendered), TEST(one_screen), TEST(vmm), TEST(agreement), TEST(of_the_manual),
 	};
 
 	if (kvm_open())
