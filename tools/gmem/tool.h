@@ -71,7 +71,7 @@ void note(const char *fmt, ...) __printf(1, 2);
 void *alloc(size_t size);
 /* 4K, 2M, 1.5G: exact, or with one decimal and rounded down. */
 const char *size_text(char buf[SIZE_TEXT], uint64_t size);
-/* With or without K, M, G or T; false for what is no size. */
+/* Decimal or 0x, with or without K, M, G or T; false for what is no size. */
 bool parse_size(const char *text, uint64_t *size);
 bool parse_unsigned(const char *text, unsigned long max, unsigned long *value);
 

@@ -50,7 +50,8 @@ static void wrong_options(void **state)
 		"map 1/1 -w 0", "pool --add 1", "pool --page 3M", "pool --page 2M --add 1 --set 1",
 		"pool --page 2M --add x", "pool 3", "convert 1/1", "convert --private",
 		"convert 1/1 --private --shared", "convert 1/1 --private --size 0",
-		"convert 1/1 --private --offset 1X", "punch", "populate", "check 1/1 2/2",
+		"convert 1/1 --private --offset 1X", "convert 1/1 --private --offset 010M",
+		"punch 1/1 --size 00", "punch 1/1 --size 0xM", "punch", "populate", "check 1/1 2/2",
 		"top x", "top", "top --interval 0", "trace 1/1 2/2", "trace --event ../x",
 		"info --nothing", "bench 4k", "bench pages --size 0", "bench --size 3G",
 	};
@@ -303,7 +304,7 @@ static void conversion(void **state)
 	struct json_object *o;
 	struct gmem_run r[9];
 
-	o = gmem_json(0, "convert %s --shared --offset 10M --size 8K", name_of(g));
+	o = gmem_json(0, "convert %s --shared --offset 0xAM --size 0x2000", name_of(g));
 	assert_int_equal(number(o, "offset"), 10 * MIB);
 	assert_int_equal(number(o, "size"), 2 * PAGE);
 	json_object_put(o);
@@ -412,6 +413,7 @@ static void cgroup_leave(void)
 static void holes(void **state)
 {
 	struct gmem *g = create_mixed(), *small;
+	char want[64];
 
 	assert_int_equal(gmem("punch %s --size 8M", name_of(g)), 0);
 	assert_non_null(strstr(out, "held: 8M less than before\n"));
@@ -427,6 +429,11 @@ static void holes(void **state)
 	assert_int_equal(gmem("populate %s", name_of(small)), 1);
 	assert_non_null(strstr(err, "no memory after 64M of 256M"));
 	assert_true(held(small) > 64 * MIB && held(small) < 100 * MIB);
+	/* With one decimal, unless it is whole. */
+	snprintf(want, sizeof(want), held(small) % MIB ? ", the file holds %llu.%lluM:" :
+		 ", the file holds %lluM:", (unsigned long long)held(small) / MIB,
+		 (unsigned long long)held(small) % MIB * 10 / MIB);
+	assert_non_null(strstr(err, want));
 	gmem_close(small);
 	cgroup_leave();
 }
