@@ -157,7 +157,9 @@ struct target {
 
 /* Find it in /proc; prints what is wrong and returns a status. */
 int target_find(const char *text, struct target *t);
-/* Find it and take the descriptor from its process. */
+/* Take the descriptor of one that was found from its process. */
+int target_open(struct target *t);
+/* Both. */
 int target_take(const char *text, struct target *t);
 void target_put(struct target *t);
 /* Says that it has none, or why they cannot be read. */

@@ -13,9 +13,12 @@
 	"{\"schema\":1,\"verb\":\"pool\",\"pools\":[{\"page\":" page ",\"node\":" node ","	\
 	"\"total\":0,\"free\":0,\"reserved\":0,\"surplus\":0}]}"
 
+#define CHECK(rest)									\
+	"{\"schema\":1,\"verb\":\"check\",\"checks\":1,\"failed\":0," rest ",\"results\":[]}"
+
 static const char * const right[] = {
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0,\"size\":4096}",
-	"{\"schema\":1,\"verb\":\"check\",\"checks\":1,\"failed\":0,\"busy\":0,\"results\":[]}",
+	CHECK("\"busy\":0,\"skipped\":0"),
 	"{\"schema\":1,\"verb\":\"list\",\"files\":[],\"processes_denied\":0,\"exist\":0}",
 	POOL("2097152", "null"),
 };
@@ -30,6 +33,7 @@ static const char * const wrong[] = {
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0}",
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0,\"size\":4096,\"more\":1}",
 	"{\"schema\":1,\"verb\":\"list\",\"files\":[{}],\"processes_denied\":0,\"exist\":0}",
+	CHECK("\"busy\":0"),
 	POOL("4096", "null"),
 	POOL("2097152", "\"0\""),
 };
