@@ -26,6 +26,21 @@ static void stop(int sig)
 	stopped = 1;
 }
 
+/* Whatever ends it, the instance goes first. */
+static void catch_ends(void)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP };
+	const struct sigaction sa = { .sa_handler = stop };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		/* With nohup it goes on. */
+		if (signal(ends[i], SIG_IGN) != SIG_IGN || ends[i] != SIGHUP)
+			sigaction(ends[i], &sa, NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct request *r = state->input;
@@ -126,9 +141,15 @@ static size_t print_lines(char *buf, size_t len)
 	return buf + len - start;
 }
 
-static void follow(int fd, const struct request *r)
+static int no_output(int err)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	return fail(FAILED, NULL, "cannot write the output: %s", strerror(err));
+}
+
+static int follow(int fd, const struct request *r)
+{
+	/* Of the output no more than that nobody reads it any more. */
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = 1 } };
 	double end = r->seconds == ~0UL ? 0 : now() + r->seconds;
 	static char buf[65536];
 	size_t len = 0;
@@ -138,18 +159,22 @@ static void follow(int fd, const struct request *r)
 		n = read(fd, buf + len, sizeof(buf) - len);
 		if (n > 0) {
 			len = print_lines(buf, len + n);
+			if (ferror(stdout))
+				return no_output(errno);
 			continue;
 		}
 		if (end && now() >= end)
 			break;
-		poll(&p, 1, 100);
+		if (poll(p, ARRAY_SIZE(p), 100) > 0 && p[1].revents & (POLLERR | POLLHUP))
+			return no_output(EPIPE);
 	}
+	return DONE;
 }
 
 static int trace_in(const char *dir, const struct request *r, const struct target *t)
 {
 	char path[256], text[64];
-	int fd;
+	int fd, status;
 
 	snprintf(text, sizeof(text), "ino == %llu",
 		 (unsigned long long)file_stat(&t->file, GMEM_STAT_INO));
@@ -165,9 +190,9 @@ static int trace_in(const char *dir, const struct request *r, const struct targe
 	if (fd < 0)
 		return fail(FAILED, NULL, "cannot read the trace: %s", strerror(errno));
 	note("following");
-	follow(fd, r);
+	status = follow(fd, r);
 	close(fd);
-	return DONE;
+	return status;
 }
 
 static int no_tracing(void)
@@ -207,7 +232,6 @@ int verb_trace(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, "[" TARGET_DOC "]", doc, common_options };
 	struct request r = { .seconds = ~0UL };
-	struct sigaction sa = { .sa_handler = stop };
 	struct target t = { };
 	char dir[64];
 	int status;
@@ -225,13 +249,15 @@ int verb_trace(int argc, char **argv)
 	status = r.target ? target_find(r.target, &t) : DONE;
 	if (status)
 		return status;
-	snprintf(dir, sizeof(dir), TRACING "/instances/gmem-%d", getpid());
-	if (mkdir(dir, 0700))
+	catch_ends();
+	/* One that was killed has left its own. */
+	snprintf(dir, sizeof(dir), TRACING "/instances/gmem-%d-XXXXXX", getpid());
+	if (!mkdtemp(dir))
 		return fail(FAILED, NULL, "cannot create %s: %s", dir, strerror(errno));
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
 	status = trace_in(dir, &r, &t);
 	write_text(dir, "events/gmem/enable", "0");
-	rmdir(dir);
+	if (rmdir(dir) && !status)
+		status = fail(FAILED, "remove it when nothing reads it", "cannot remove %s: %s",
+			      dir, strerror(errno));
 	return status;
 }

@@ -379,6 +379,7 @@ static void rendered(void **state)
 	static char svg[1 << 18], drawn[1 << 18];
 	struct gmem *g = create_mixed();
 	char path[PATH_MAX + 256], *old = strdup(getenv("PATH"));
+	unsigned int i;
 
 	assert_int_equal(gmem("map %s -o a.png", name_of(g)), 4);
 	assert_non_null(strstr(err, "install librsvg2-bin"));
@@ -394,6 +395,12 @@ static void rendered(void **state)
 	assert_string_equal(drawn, svg);
 	write_text("rsvg-convert", "#!/bin/sh\ncat >/dev/null\nexit 1\n");
 	assert_int_equal(gmem("map %s -o a.png", name_of(g)), 1);
+	/* More than fits in a pipe, of which nothing is read. */
+	for (i = 0; i < 1000; i++)
+		assert_int_equal(gmem_convert(g, 2 * i * PAGE, PAGE, false, NULL, NULL), 0);
+	write_text("rsvg-convert", "#!/bin/sh\nexit 0\n");
+	assert_int_equal(gmem("map %s -o a.png", name_of(g)), 1);
+	assert_string_equal(err, "gmem map: cannot write a.png\n");
 	assert_int_equal(unlink("rsvg-convert"), 0);
 	setenv("PATH", old, 1);
 	free(old);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -227,21 +229,43 @@ static struct tracer trace_start(const char *arguments)
 	return t;
 }
 
+#define INSTANCES	"/sys/kernel/tracing/instances"
+
+/* The name of the only one, or nothing. */
+static void instance(char name[300])
+{
+	DIR *dir = opendir(INSTANCES);
+	struct dirent *d;
+
+	assert_non_null(dir);
+	*name = 0;
+	while ((d = readdir(dir))) {
+		if (*d->d_name == '.')
+			continue;
+		assert_string_equal(name, "");
+		snprintf(name, 300, INSTANCES "/%s", d->d_name);
+	}
+	closedir(dir);
+}
+
 /* Its instance is gone, and so is what it had enabled. */
+static void trace_ended(struct tracer *t, int expected)
+{
+	char name[300];
+	int status;
+
+	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
+	instance(name);
+	assert_string_equal(name, "");
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), expected);
+}
+
 static void trace_end(struct tracer *t)
 {
-	struct dirent *d;
-	int status;
-	DIR *dir;
-
 	assert_int_equal(kill(t->pid, SIGINT), 0);
-	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
-	assert_int_equal(status, 0);
+	trace_ended(t, 0);
 	fclose(t->out);
-	dir = opendir("/sys/kernel/tracing/instances");
-	while ((d = readdir(dir)))
-		assert_int_equal(d->d_name[0], '.');
-	closedir(dir);
 }
 
 /* Of one file: nothing of the other comes between. */
@@ -296,6 +320,79 @@ static void of_one_event(void **state)
 	gmem_close(g);
 }
 
+/* Whatever ends it, nothing stays behind; with nohup the terminal's end does not. */
+static void each_end(void **state)
+{
+	static const int ends[] = { SIGHUP, SIGQUIT, SIGTERM };
+	struct gmem *g = create_mixed();
+	struct tracer t;
+	char line[512];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		t = trace_start("");
+		assert_int_equal(kill(t.pid, ends[i]), 0);
+		trace_ended(&t, 0);
+		fclose(t.out);
+	}
+	signal(SIGHUP, SIG_IGN);
+	t = trace_start("");
+	signal(SIGHUP, SIG_DFL);
+	assert_int_equal(kill(t.pid, SIGHUP), 0);
+	assert_int_equal(gmem_convert(g, 0, PAGE, false, NULL, NULL), 0);
+	assert_non_null(fgets(line, sizeof(line), t.out));
+	trace_end(&t);
+	gmem_close(g);
+}
+
+/* Nobody reads any more: while nothing happens, and while it waits for room. */
+static void no_reader(void **state)
+{
+	struct gmem *g = create_mixed();
+	struct tracer t = trace_start("");
+	char line[512];
+	int i, full;
+
+	assert_int_equal(gmem_convert(g, 0, PAGE, false, NULL, NULL), 0);
+	assert_non_null(fgets(line, sizeof(line), t.out));
+	fclose(t.out);
+	trace_ended(&t, 1);
+
+	t = trace_start("--json");
+	assert_int_equal(fcntl(fileno(t.out), F_SETPIPE_SZ, PAGE), PAGE);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(gmem_convert(g, 0, PAGE, i & 1, NULL, NULL), 0);
+	do {
+		usleep(200000);
+		assert_int_equal(ioctl(fileno(t.out), FIONREAD, &full), 0);
+	} while (full < PAGE * 3 / 4);
+	fclose(t.out);
+	trace_ended(&t, 1);
+	gmem_close(g);
+}
+
+/* What one of the same process number has left, when it was killed, is in nobody's way. */
+static void left_behind(void **state)
+{
+	static char name[300];
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		snprintf(name, sizeof(name), INSTANCES "/gmem-%d", getpid());
+		if (mkdir(name, 0700))
+			_exit(99);
+		execlp("gmem", "gmem", "trace", "--seconds", "0", NULL);
+		_exit(98);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	instance(name);
+	assert_int_equal(rmdir(name), 0);
+	assert_int_equal(status, 0);
+}
+
 static void event_names(void **state)
 {
 	struct json_object *o = gmem_json(0, "trace --list");
@@ -308,15 +405,18 @@ static void event_names(void **state)
 
 #define TEST(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(screens), TEST(colours), TEST(of_one_file), TEST(of_one_event),
+		TEST(each_end), TEST(no_reader), TEST(left_behind),
 		TEST(event_names),
 	};
 
 	if (kvm_open())
 		return 1;
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("live", tests, NULL, NULL);
 }
