@@ -53,6 +53,14 @@ void *alloc(size_t size)
 	return p;
 }
 
+void make_printable(char *text)
+{
+	for (; *text; text++) {
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+	}
+}
+
 const char *size_text(char buf[SIZE_TEXT], uint64_t size)
 {
 	static const char units[] = "KMGT";

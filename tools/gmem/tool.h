@@ -69,6 +69,8 @@ int fail(enum status status, const char *advice, const char *fmt, ...) __printf(
 void note(const char *fmt, ...) __printf(1, 2);
 /* Memory or nothing more. */
 void *alloc(size_t size);
+/* A process calls itself what it likes, which is not to reach a terminal or JSON. */
+void make_printable(char *text);
 /* 4K, 2M, 1.5G: exact, or with one decimal and rounded down. */
 const char *size_text(char buf[SIZE_TEXT], uint64_t size);
 /* With or without K, M, G or T; false for what is no size. */

@@ -17,6 +17,7 @@ static const char * const right[] = {
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0,\"size\":4096}",
 	"{\"schema\":1,\"verb\":\"check\",\"checks\":1,\"failed\":0,\"busy\":0,\"results\":[]}",
 	"{\"schema\":1,\"verb\":\"list\",\"files\":[],\"processes_denied\":0,\"exist\":0}",
+	"{\"schema\":1,\"verb\":\"trace\",\"lost\":{\"cpu\":1,\"events\":null}}",
 	POOL("2097152", "null"),
 };
 
