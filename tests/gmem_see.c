@@ -242,6 +242,9 @@ static struct reading read_fdinfo(int fd)
 
 static void assert_consistent(const struct reading *r)
 {
+	/* The sum alone is right for any shared, since what is above held wraps. */
+	gm_assert_le(r->private, r->held);
+	gm_assert_le(r->shared, r->held);
 	gm_assert_eq(r->private + r->shared, r->held);
 	gm_assert_eq(r->blocks, r->held);
 	gm_assert_le(r->held, r->size);
@@ -582,6 +585,71 @@ static void fdinfo_never_waits(void)
 	gm_scene_close(&s);
 }
 
+#define LIST	(256 << 10)
+
+static size_t read_list(int fd, char *text, size_t piece)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + len, min(piece, LIST - len))) > 0)
+		len += n;
+	gm_assert_eq(n, 0);
+	gm_assert_le(len, LIST - 1);
+	text[len] = '\0';
+	return len;
+}
+
+/*
+ * The list of blocks is the same in one piece, in many and from the middle on: single
+ * pages of two files and blocks of one, some of them far from the others.
+ */
+static void blocks_in_pieces(void)
+{
+	char *whole = malloc(LIST), *pieces = malloc(LIST), want[64];
+	struct gm_file f, single;
+	struct gm_scene s;
+	unsigned int i;
+	size_t len;
+	int fd;
+
+	gm_need_source(&gm_sources[GM_SRC_THP_2M], 0);
+	gm_scene_open(&s, GM_SRC_4K, 1, 64 * GM_2M, GM_MMAP);
+	f = gm_create_from(s.g->vm, &gm_sources[GM_SRC_THP_2M], 4 * GM_2M, GM_MMAP);
+	single = gm_create_from(s.g->vm, &gm_sources[GM_SRC_4K], GM_2M, GM_MMAP);
+	gm_assert_ok(gm_populate(&s.f, 0, 600 * GM_PAGE));
+	gm_assert_ok(gm_populate(&s.f, 40 * GM_2M, GM_PAGE));
+	gm_assert_ok(gm_populate(&f, GM_2M, 2 * GM_2M));
+	gm_assert_ok(gm_populate(&single, GM_PAGE, GM_PAGE));
+
+	fd = open("/sys/kernel/debug/gmem/blocks", O_RDONLY);
+	gm_assert(fd >= 0, "blocks: %s", strerror(errno));
+	len = read_list(fd, whole, LIST);
+	for (i = 0; i < 600; i++) {
+		snprintf(want, sizeof(want), "\n%lu %u 0 ", (unsigned long)s.f.ino, i);
+		gm_assert(strstr(whole, want), "no%s", want);
+	}
+	snprintf(want, sizeof(want), "\n%lu %u 0 ", (unsigned long)s.f.ino, 40 * 512);
+	gm_assert(strstr(whole, want), "no%s", want);
+	snprintf(want, sizeof(want), "\n%lu 1 0 ", (unsigned long)single.ino);
+	gm_assert(strstr(whole, want), "no%s", want);
+	snprintf(want, sizeof(want), "%lu 512 9 ", (unsigned long)f.ino);
+	gm_assert(strstr(whole, want), "no %s", want);
+	snprintf(want, sizeof(want), "%lu 1024 9 ", (unsigned long)f.ino);
+	gm_assert(strstr(whole, want), "no %s", want);
+	gm_assert_eq(lseek(fd, 0, SEEK_SET), 0);
+	gm_assert_eq(read_list(fd, pieces, 101), len);
+	gm_assert(!strcmp(whole, pieces), "pieces differ");
+	gm_assert_eq(pread(fd, pieces, 1000, len / 2), 1000);
+	gm_assert(!memcmp(whole + len / 2, pieces, 1000), "the middle differs");
+	close(fd);
+	gm_close(&single);
+	gm_close(&f);
+	gm_scene_close(&s);
+	free(whole);
+	free(pieces);
+}
+
 /* Somebody without rights: counters, yes; other people's files and events, no. */
 static void as_nobody(void *arg)
 {
@@ -622,6 +690,7 @@ static const struct gm_case cases[] = {
 	{ "fdinfo_filling_private", fdinfo_filling_private },
 	{ "fdinfo_filling_shared", fdinfo_filling_shared },
 	{ "fdinfo_never_waits", fdinfo_never_waits },
+	{ "blocks_in_pieces", blocks_in_pieces },
 	{ "unprivileged", unprivileged },
 };
 

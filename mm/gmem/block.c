@@ -461,32 +461,43 @@ unsigned long gmem_nr_present(struct gmem_inode *gi, pgoff_t start, pgoff_t end)
 }
 
 /**
- * gmem_walk_pages - call a function for each page that is in no block
+ * gmem_walk_pages - call a function for pages that are in no block
  * @gi: inode
- * @fn: called under RCU, may not sleep; the page may just be going away
+ * @index: where to begin
+ * @fn: may not sleep; the page may just be going away
  * @arg: passed to @fn
+ *
+ * Ends with the first 2 MiB that there is any memory in.
+ *
+ * Context: rcu_read_lock() held.
+ * Return: where to go on, 0 if there is no more.
  */
-void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg)
+pgoff_t gmem_walk_pages(struct gmem_inode *gi, pgoff_t index, gmem_page_fn fn,
+			void *arg)
 {
-	unsigned long key, i;
-	struct page *page;
-	void *entry;
+	unsigned long key = gi->order ? gmem_key(index) : index;
+	void *entry = xa_find(&gi->blocks, &key, ULONG_MAX, XA_PRESENT);
+	pgoff_t end;
 
-	rcu_read_lock();
-	xa_for_each(&gi->blocks, key, entry) {
-		if (!gi->order) {
+	if (!entry)
+		return 0;
+	if (!gi->order) {
+		end = round_down(key, GMEM_CHUNK_PAGES) + GMEM_CHUNK_PAGES;
+		xa_for_each_range(&gi->blocks, key, entry, key, end - 1)
 			fn(gi, key, entry, arg);
-			continue;
-		}
-		if (!gmem_is_table(entry))
-			continue;
-		for (i = 0; i < GMEM_CHUNK_PAGES; i++) {
-			page = READ_ONCE(gmem_to_table(entry)->page[i]);
-			if (page)
-				fn(gi, (key << GMEM_CHUNK_ORDER) + i, page, arg);
-		}
+		return end;
 	}
-	rcu_read_unlock();
+
+	index = key << GMEM_CHUNK_ORDER;
+	end = index + GMEM_CHUNK_PAGES;
+	for (; gmem_is_table(entry) && index < end; index++) {
+		struct page *page;
+
+		page = READ_ONCE(gmem_to_table(entry)->page[index % GMEM_CHUNK_PAGES]);
+		if (page)
+			fn(gi, index, page, arg);
+	}
+	return end;
 }
 
 /**

@@ -16,9 +16,11 @@
 static struct vfsmount *gmem_mnt;
 static struct kmem_cache *gmem_inode_cache;
 
-/* Anonymous inodes are not in their superblock's list. */
-static LIST_HEAD(gmem_inodes);
-static DEFINE_SPINLOCK(gmem_inode_lock);
+/*
+ * Anonymous inodes are not in their superblock's list. Lookups are lockless;
+ * inodes are freed after a grace period.
+ */
+static DEFINE_XARRAY_ALLOC1(gmem_inodes);
 
 /*
  * Blocks of PMD_ORDER and more by pfn >> PMD_ORDER, for those who start from a
@@ -73,37 +75,29 @@ struct gmem_block *gmem_find_block(unsigned long pfn)
 }
 
 /**
- * gmem_walk_registered - call a function for each block there is
- * @fn: called under RCU, may not sleep
- * @arg: passed to @fn
+ * gmem_next_block - the first block of those at a page frame and behind it
+ * @pfn: where to begin
+ *
+ * Context: rcu_read_lock() held as long as the result is used.
+ * Return: the block, or NULL if there is no more.
  */
-void gmem_walk_registered(gmem_block_fn fn, void *arg)
+struct gmem_block *gmem_next_block(unsigned long pfn)
 {
-	struct gmem_block *block, *last = NULL;
-	unsigned long key;
+	unsigned long key = gmem_registry_key(pfn);
 
-	rcu_read_lock();
-	xa_for_each(&gmem_registry, key, block) {
-		if (block != last)
-			fn(block, arg);
-		last = block;
-	}
-	rcu_read_unlock();
+	return xa_find(&gmem_registry, &key, ULONG_MAX, XA_PRESENT);
 }
 
 /**
- * gmem_walk_inodes - call a function for each inode there is
- * @fn: called under a spinlock, may not sleep
- * @arg: passed to @fn
+ * gmem_next_inode - the first inode of those with an id and with higher ones
+ * @id: where to begin
+ *
+ * Context: rcu_read_lock() held as long as the result is used.
+ * Return: the inode, or NULL if there is no more.
  */
-void gmem_walk_inodes(gmem_inode_fn fn, void *arg)
+struct gmem_inode *gmem_next_inode(unsigned long id)
 {
-	struct gmem_inode *gi;
-
-	spin_lock(&gmem_inode_lock);
-	list_for_each_entry(gi, &gmem_inodes, entry)
-		fn(gi, arg);
-	spin_unlock(&gmem_inode_lock);
+	return xa_find(&gmem_inodes, &id, ULONG_MAX, XA_PRESENT);
 }
 
 /**
@@ -357,14 +351,14 @@ static int gmem_setup_inode(struct inode *inode, const struct gmem_create *creat
 		return -ENOENT;
 	gi->owner = create->owner;
 
+	err = xa_alloc(&gmem_inodes, &gi->id, gi, xa_limit_32b, GFP_KERNEL);
+	if (err)
+		return err;
+
 	err = gmem_source_for(create->flags)->open(gi);
 	if (err)
 		return err;
 	gi->source = gmem_source_for(create->flags);
-
-	spin_lock(&gmem_inode_lock);
-	list_add_tail(&gi->entry, &gmem_inodes);
-	spin_unlock(&gmem_inode_lock);
 	gmem_count(NULL, GMEM_FILES, 1);
 	return 0;
 }
@@ -439,7 +433,7 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	gi->objcg = NULL;
 	gi->contig_retry = jiffies;
 	xa_init(&gi->blocks);
-	INIT_LIST_HEAD(&gi->entry);
+	gi->id = 0;
 	INIT_LIST_HEAD(&gi->views);
 	mt_init_flags(&gi->attrs, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
 	mt_set_external_lock(&gi->attrs, &gi->inode.i_data.invalidate_lock);
@@ -466,9 +460,8 @@ static void gmem_evict_inode(struct inode *inode)
 
 	clear_inode(inode);
 
-	spin_lock(&gmem_inode_lock);
-	list_del(&gi->entry);
-	spin_unlock(&gmem_inode_lock);
+	if (gi->id)
+		xa_erase(&gmem_inodes, gi->id);
 
 	/* Nobody else is left; the lock is for those who assert it. */
 	filemap_invalidate_lock(inode->i_mapping);

@@ -83,7 +83,7 @@ enum gmem_counter {
  * @source: of all blocks
  * @reservation: the source's
  * @owner: owner operations, module pinned
- * @entry: in the list of all
+ * @id: in the list of all, 0 if it is not there
  * @blocks: see block.c
  * @views: protected by invalidate_lock
  * @attrs: see attr.c
@@ -108,7 +108,7 @@ struct gmem_inode {
 	const struct gmem_source *source;
 	void *reservation;
 	const struct gmem_owner_ops *owner;
-	struct list_head entry;
+	u32 id;
 	struct xarray blocks;
 	struct list_head views;
 	struct maple_tree attrs;
@@ -252,10 +252,8 @@ nodemask_t *policy_nodemask(gfp_t gfp, struct mempolicy *pol, pgoff_t ilx,
 int gmem_register_block(struct gmem_block *block);
 void gmem_unregister_block(struct gmem_block *block);
 struct gmem_block *gmem_find_block(unsigned long pfn);
-typedef void (*gmem_block_fn)(struct gmem_block *block, void *arg);
-typedef void (*gmem_inode_fn)(struct gmem_inode *gi, void *arg);
-void gmem_walk_registered(gmem_block_fn fn, void *arg);
-void gmem_walk_inodes(gmem_inode_fn fn, void *arg);
+struct gmem_block *gmem_next_block(unsigned long pfn);
+struct gmem_inode *gmem_next_inode(unsigned long id);
 
 /* block.c: see the comment at its top */
 #define GMEM_TABLE_TAG		1
@@ -293,7 +291,8 @@ bool gmem_next_present(struct gmem_inode *gi, pgoff_t *index, pgoff_t end,
 unsigned long gmem_nr_present(struct gmem_inode *gi, pgoff_t start, pgoff_t end);
 typedef void (*gmem_page_fn)(struct gmem_inode *gi, pgoff_t index,
 			     struct page *page, void *arg);
-void gmem_walk_pages(struct gmem_inode *gi, gmem_page_fn fn, void *arg);
+pgoff_t gmem_walk_pages(struct gmem_inode *gi, pgoff_t index, gmem_page_fn fn,
+			void *arg);
 void gmem_set_live(struct gmem_inode *gi, pgoff_t index,
 		   const struct gmem_backing *b, bool live);
 struct gmem_chunk *gmem_get_chunk(struct gmem_block *block, unsigned long offset,

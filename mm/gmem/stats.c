@@ -94,6 +94,23 @@ static const struct attribute_group gmem_attr_group = {
 	.attrs	= gmem_attrs,
 };
 
+/* Where the list goes on: with blocks, or with pages of inodes behind them. */
+struct gmem_place {
+	unsigned long pfn;	/* ULONG_MAX: no more blocks */
+	unsigned long id;	/* ULONG_MAX: no more inodes */
+	pgoff_t index;
+};
+
+/**
+ * struct gmem_list - a reader of the list of blocks
+ * @here: what is shown, once more if it did not fit
+ * @next: what comes behind it
+ */
+struct gmem_list {
+	struct gmem_place here;
+	struct gmem_place next;
+};
+
 static void gmem_show_page(struct gmem_inode *gi, pgoff_t index,
 			   struct page *page, void *arg)
 {
@@ -103,34 +120,118 @@ static void gmem_show_page(struct gmem_inode *gi, pgoff_t index,
 		   index, page_to_pfn(page), refs ? 1 : 0, refs);
 }
 
-static void gmem_show_pages(struct gmem_inode *gi, void *arg)
+static void gmem_show_pages(struct seq_file *m, struct gmem_list *list)
 {
-	gmem_walk_pages(gi, gmem_show_page, arg);
+	struct gmem_inode *gi;
+	pgoff_t index = 0;
+
+	list->next.id = ULONG_MAX;
+	rcu_read_lock();
+	gi = gmem_next_inode(list->here.id);
+	if (gi) {
+		if (gi->id == list->here.id)
+			index = list->here.index;
+		list->next.index = gmem_walk_pages(gi, index, gmem_show_page, m);
+		list->next.id = gi->id + !list->next.index;
+	}
+	rcu_read_unlock();
 }
 
-static void gmem_show_block(struct gmem_block *block, void *arg)
+/* Nothing of what does not belong to the block any more. */
+static unsigned long gmem_chunk_refs(const struct gmem_block *block, unsigned long pfn)
 {
-	struct gmem_inode *gi = READ_ONCE(block->gi);
 	unsigned long i, refs = 0;
-	struct seq_file *m = arg;
 
-	for (i = 0; i < gmem_block_pages(block); i++)
-		refs += page_ref_count(pfn_to_page(block->pfn + i));
+	rcu_read_lock();
+	if (gmem_find_block(pfn) == block)
+		for (i = 0; i < GMEM_CHUNK_PAGES; i++)
+			refs += page_ref_count(pfn_to_page(pfn + i));
+	rcu_read_unlock();
+	return refs;
+}
 
-	seq_printf(m, "%llu %lu %u %lu %s %u %lu\n", gi ? gi->inode.i_ino : 0,
-		   block->index, block->order, block->pfn,
-		   block->state == GMEM_INTACT ? "intact" : "dissolved",
-		   block->nr_live, refs);
+/* The block may go meanwhile: a gigabyte has too many pages for one grace period. */
+static void gmem_show_block(struct seq_file *m, struct gmem_list *list)
+{
+	unsigned long pfn, refs = 0;
+	struct gmem_block *found, block;
+	u64 ino;
+
+	rcu_read_lock();
+	found = gmem_next_block(list->here.pfn);
+	if (found) {
+		block = *found;
+		ino = gmem_ino(READ_ONCE(found->gi));
+	}
+	rcu_read_unlock();
+
+	list->next.pfn = ULONG_MAX;
+	if (!found)
+		return;
+	list->next.pfn = block.pfn + gmem_block_pages(&block);
+	for (pfn = block.pfn; pfn < list->next.pfn; pfn += GMEM_CHUNK_PAGES) {
+		refs += gmem_chunk_refs(found, pfn);
+		cond_resched();
+	}
+	seq_printf(m, "%llu %lu %u %lu %s %u %lu\n", ino, block.index, block.order, block.pfn,
+		   block.state == GMEM_INTACT ? "intact" : "dissolved", block.nr_live, refs);
+}
+
+static void *gmem_blocks_start(struct seq_file *m, loff_t *pos)
+{
+	struct gmem_list *list = m->private;
+
+	if (!*pos)
+		memset(list, 0, sizeof(*list));
+	return list->here.id == ULONG_MAX ? NULL : list;
+}
+
+static void *gmem_blocks_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	struct gmem_list *list = v;
+
+	++*pos;
+	list->here = list->next;
+	cond_resched();
+	return list->here.id == ULONG_MAX ? NULL : list;
+}
+
+static void gmem_blocks_stop(struct seq_file *m, void *v)
+{
 }
 
 /* ino index order pfn state live-pages references, of each block */
-static int gmem_blocks_show(struct seq_file *m, void *unused)
+static int gmem_blocks_show(struct seq_file *m, void *v)
 {
-	gmem_walk_registered(gmem_show_block, m);
-	gmem_walk_inodes(gmem_show_pages, m);
+	struct gmem_list *list = v;
+
+	list->next = list->here;
+	if (list->here.pfn != ULONG_MAX)
+		gmem_show_block(m, list);
+	else
+		gmem_show_pages(m, list);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(gmem_blocks);
+
+static const struct seq_operations gmem_blocks_ops = {
+	.start	= gmem_blocks_start,
+	.next	= gmem_blocks_next,
+	.stop	= gmem_blocks_stop,
+	.show	= gmem_blocks_show,
+};
+
+static int gmem_blocks_open(struct inode *inode, struct file *file)
+{
+	return seq_open_private(file, &gmem_blocks_ops, sizeof(struct gmem_list));
+}
+
+static const struct file_operations gmem_blocks_fops = {
+	.owner		= THIS_MODULE,
+	.open		= gmem_blocks_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= seq_release_private,
+};
 
 /**
  * gmem_stats_init - make the counters visible

@@ -38,8 +38,8 @@ static int open_beside(struct memory *m)
 
 static int open_in_place(struct memory *m)
 {
-	void *host = NULL;
-	int err = gmem_map(m->g, 0, m->size, PROT_READ | PROT_WRITE, &host);
+	void *host;
+	int err = gmem_map(m->g, 0, m->size, PROT_READ | PROT_WRITE, NULL, 0, &host);
 
 	m->host = err ? MAP_FAILED : host;
 	return err;

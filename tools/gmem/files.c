@@ -135,10 +135,9 @@ bool file_gone(int err)
 	return err == -ENOENT || err == -ESRCH;
 }
 
-/* A process calls itself what it likes, which is not to reach a terminal or JSON. */
 static void read_command(struct file *file)
 {
-	char path[64], *c;
+	char path[64];
 	int n;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", file->pid);
@@ -147,10 +146,7 @@ static void read_command(struct file *file)
 	/* The kernel adds the end of the line. */
 	if (n > 0)
 		file->command[n - 1] = 0;
-	for (c = file->command; *c; c++) {
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	}
+	make_printable(file->command);
 }
 
 static void add(struct files *files, pid_t pid, int fd)

@@ -42,13 +42,18 @@ int no_proc(int err)
 bool read_number(const char *path, uint64_t *value)
 {
 	FILE *in = fopen(path, "re");
-	bool good;
+	char text[32];
+	size_t n;
 
 	if (!in)
 		return false;
-	good = fscanf(in, "%" SCNu64, value) == 1;
+	n = fread(text, 1, sizeof(text), in);
 	fclose(in);
-	return good;
+	/* A line and no more: what is cut off would be another number. */
+	if (!n || text[n - 1] != '\n')
+		return false;
+	text[n - 1] = 0;
+	return strlen(text) == n - 1 && parse_unsigned(text, UINT64_MAX, value);
 }
 
 bool write_number(const char *path, uint64_t value)

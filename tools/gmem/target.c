@@ -93,13 +93,10 @@ static int take_fd(pid_t pid, int fd)
 	return err;
 }
 
-int target_take(const char *text, struct target *t)
+int target_open(struct target *t)
 {
-	int status = target_find(text, t), fd, err;
+	int fd = take_fd(t->file.pid, t->file.fd), err;
 
-	if (status)
-		return status;
-	fd = take_fd(t->file.pid, t->file.fd);
 	if (fd == -EPERM)
 		return fail(FAILED, "become root (CAP_SYS_PTRACE)",
 			    "may not take the file from process %d, as a debugger could",
@@ -110,11 +107,18 @@ int target_take(const char *text, struct target *t)
 	err = gmem_adopt(fd, &t->g);
 	if (err) {
 		close(fd);
-		return fail(FAILED, NULL, "%s is no guest_memfd any more: %s", text,
-			    strerror(-err));
+		return fail(FAILED, NULL, "%s is no guest_memfd any more: %s",
+			    file_name(&t->file), strerror(-err));
 	}
 	gmem_info(t->g, &t->info);
 	return DONE;
+}
+
+int target_take(const char *text, struct target *t)
+{
+	int status = target_find(text, t);
+
+	return status ? status : target_open(t);
 }
 
 void target_put(struct target *t)

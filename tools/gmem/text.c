@@ -53,6 +53,14 @@ void *alloc(size_t size)
 	return p;
 }
 
+void make_printable(char *text)
+{
+	for (; *text; text++) {
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+	}
+}
+
 const char *size_text(char buf[SIZE_TEXT], uint64_t size)
 {
 	static const char units[] = "KMGT";
@@ -75,6 +83,11 @@ const char *size_text(char buf[SIZE_TEXT], uint64_t size)
 	return buf;
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 bool parse_size(const char *text, uint64_t *size)
 {
 	static const char units[] = "KMGT";
@@ -82,10 +95,11 @@ bool parse_size(const char *text, uint64_t *size)
 	unsigned int shift = 0;
 	char *rest;
 
-	if (*text < '0' || *text > '9')
+	/* 010 is eight to some and ten to others. */
+	if (!is_digit(*text) || (*text == '0' && is_digit(text[1])))
 		return false;
 	errno = 0;
-	*size = strtoull(text, &rest, 0);
+	*size = strtoull(text, &rest, text[1] == 'x' ? 16 : 10);
 	if (errno)
 		return false;
 	if (*rest) {
@@ -104,7 +118,7 @@ bool parse_unsigned(const char *text, unsigned long max, unsigned long *value)
 {
 	char *rest;
 
-	if (*text < '0' || *text > '9')
+	if (!is_digit(*text))
 		return false;
 	errno = 0;
 	*value = strtoul(text, &rest, 10);

@@ -69,9 +69,11 @@ int fail(enum status status, const char *advice, const char *fmt, ...) __printf(
 void note(const char *fmt, ...) __printf(1, 2);
 /* Memory or nothing more. */
 void *alloc(size_t size);
+/* A process calls itself what it likes, which is not to reach a terminal or JSON. */
+void make_printable(char *text);
 /* 4K, 2M, 1.5G: exact, or with one decimal and rounded down. */
 const char *size_text(char buf[SIZE_TEXT], uint64_t size);
-/* With or without K, M, G or T; false for what is no size. */
+/* Decimal or 0x, with or without K, M, G or T; false for what is no size. */
 bool parse_size(const char *text, uint64_t *size);
 bool parse_unsigned(const char *text, unsigned long max, unsigned long *value);
 
@@ -160,7 +162,9 @@ struct target {
 
 /* Find it in /proc; prints what is wrong and returns a status. */
 int target_find(const char *text, struct target *t);
-/* Find it and take the descriptor from its process. */
+/* Take the descriptor of one that was found from its process. */
+int target_open(struct target *t);
+/* Both. */
 int target_take(const char *text, struct target *t);
 void target_put(struct target *t);
 /* Says that it has none, or why they cannot be read. */

@@ -7,16 +7,23 @@
 #include <unistd.h>
 
 #include <linux/kvm.h>
+#include <linux/kvm_gmem.h>
 
 #include "tool.h"
 #include "pools.h"
 
+/* Bits of KVM_CAP_VM_TYPES. */
 static const struct {
 	const char *name;
 	unsigned long type;
 } vm_types[] = {
 	{ "ordinary", KVM_X86_DEFAULT_VM },
 	{ "software-protected", KVM_X86_SW_PROTECTED_VM },
+	{ "SEV", KVM_X86_SEV_VM },
+	{ "SEV-ES", KVM_X86_SEV_ES_VM },
+	{ "SEV-SNP", KVM_X86_SNP_VM },
+	{ "TDX", KVM_X86_TDX_VM },
+	{ "soft-TDX", KVM_X86_SOFT_TDX_VM },
 };
 
 static const struct {
@@ -42,46 +49,71 @@ static const struct {
 
 struct probed {
 	bool there;
-	int err;
+	int err;		/* it is there, and could not be asked */
 	struct gmem_caps caps;
 };
+
+static int probe_type(int kvm, unsigned long type, struct gmem_caps *caps)
+{
+	int vm = ioctl(kvm, KVM_CREATE_VM, type), err;
+
+	if (vm < 0)
+		return -errno;
+	err = gmem_probe(vm, caps);
+	close(vm);
+	return err;
+}
 
 static void probe(int kvm, struct probed *p)
 {
 	int types = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES);
 	unsigned int i;
-	int vm;
 
 	for (i = 0; i < ARRAY_SIZE(vm_types); i++) {
 		/* The first type there is without being told of. */
-		if (i && !(types >> vm_types[i].type & 1))
-			continue;
-		vm = ioctl(kvm, KVM_CREATE_VM, vm_types[i].type);
-		p[i].there = vm >= 0;
-		p[i].err = vm < 0 ? -errno : gmem_probe(vm, &p[i].caps);
-		if (vm >= 0)
-			close(vm);
+		p[i].there = !i || (types > 0 && types >> vm_types[i].type & 1);
+		if (p[i].there)
+			p[i].err = probe_type(kvm, vm_types[i].type, &p[i].caps);
 	}
 }
 
 static bool has(const struct probed *p, unsigned int cap)
 {
-	return p->there && *((const bool *)&p->caps + caps[cap].at);
+	return p->there && !p->err && *((const bool *)&p->caps + caps[cap].at);
+}
+
+static int say_unasked(const struct probed *p)
+{
+	int status = DONE;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(vm_types); i++) {
+		if (p[i].err)
+			status = fail(FAILED, NULL, "%s VMs could not be asked: %s",
+				      vm_types[i].name, strerror(-p[i].err));
+	}
+	return status;
 }
 
 static void print_caps(const struct probed *p)
 {
 	struct table t;
-	unsigned int i, j;
+	unsigned int i, j, there = 0;
 
-	table_init(&t, 1 + ARRAY_SIZE(vm_types));
-	table_add(&t, "kind of VM");
 	for (j = 0; j < ARRAY_SIZE(vm_types); j++)
-		table_add(&t, "%s", vm_types[j].name);
+		there += p[j].there;
+	table_init(&t, 1 + there);
+	table_add(&t, "kind of VM");
+	for (j = 0; j < ARRAY_SIZE(vm_types); j++) {
+		if (p[j].there)
+			table_add(&t, "%s", vm_types[j].name);
+	}
 	for (i = 0; i < ARRAY_SIZE(caps); i++) {
 		table_add(&t, "%s", caps[i].what);
-		for (j = 0; j < ARRAY_SIZE(vm_types); j++)
-			table_add(&t, "%s", p[j].there ? has(&p[j], i) ? "yes" : "no" : "-");
+		for (j = 0; j < ARRAY_SIZE(vm_types); j++) {
+			if (p[j].there)
+				table_add(&t, "%s", p[j].err ? "?" : has(&p[j], i) ? "yes" : "no");
+		}
 	}
 	table_print(&t, 1, stdout);
 }
@@ -126,6 +158,8 @@ static void print_json(const struct probed *p, const char *release)
 		o = json_object_new_object();
 		put_text(o, "type", vm_types[i].name);
 		put_bool(o, "available", p[i].there);
+		json_object_object_add(o, "error", p[i].err ?
+				       json_object_new_string(strerror(-p[i].err)) : NULL);
 		for (j = 0; j < ARRAY_SIZE(caps); j++)
 			put_bool(o, caps[j].key, has(&p[i], j));
 		json_object_array_add(types, o);
@@ -152,7 +186,7 @@ int verb_info(int argc, char **argv)
 	static const struct argp argp = { NULL, parse, NULL, doc, common_options };
 	struct probed p[ARRAY_SIZE(vm_types)] = { };
 	struct utsname name;
-	int kvm;
+	int kvm, status;
 
 	parse_options(&argp, argc, argv, NULL);
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -160,15 +194,15 @@ int verb_info(int argc, char **argv)
 		return no_kvm();
 	probe(kvm, p);
 	close(kvm);
-	if (p[0].err)
-		return fail(FAILED, NULL, "cannot create a VM to ask: %s", strerror(-p[0].err));
 	uname(&name);
 	if (json_wanted)
 		print_json(p, name.release);
 	else
 		print_text(p, name.release);
-	if (have_gmem())
-		return DONE;
+	/* The report has it. */
 	json_wanted = false;
-	return no_gmem();
+	status = say_unasked(p);
+	if (have_gmem())
+		return status;
+	return status ? status : no_gmem();
 }

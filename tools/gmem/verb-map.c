@@ -78,6 +78,8 @@ static int draw_file(const struct picture *p, const char *path)
 	}
 	if (!out)
 		return fail(FAILED, NULL, "cannot write %s: %s", path, strerror(errno));
+	/* It may end before it has read everything. */
+	signal(SIGPIPE, SIG_IGN);
 	map_svg(p, out);
 	bad = ferror(out);
 	bad |= png ? pclose(out) : fclose(out);

@@ -67,21 +67,49 @@ static const struct argp_option options[] = {
 static const char doc[] =
 	"See the pools of huge pages, grow and shrink them.\n"
 	"\vThe kernel gives as many pages as it finds. What is missing is said, and is\n"
-	"status 1. Pages in use stay.";
+	"status 1. Pages in use or reserved go when they are released.";
 
-static uint64_t wanted(const struct request *r, const struct pool *p)
+/* Persistent pages: surplus ones go as soon as they are free. */
+static uint64_t persistent(const struct pool *p)
+{
+	return p->total - p->surplus;
+}
+
+static uint64_t wanted(const struct request *r, uint64_t have)
 {
 	if (r->how == 's')
 		return r->pages;
 	if (r->how == 'a')
-		return p->total + r->pages;
-	return p->total > r->pages ? p->total - r->pages : 0;
+		return have + r->pages;
+	return have > r->pages ? have - r->pages : 0;
 }
 
-static const char *advice(const struct request *r, bool grown)
+/*
+ * A gigabyte at a time, which is as long as nobody hears anything. What is too much goes
+ * at once. False if the kernel does not take the number; it may take less than was asked.
+ */
+static bool grow_or_shrink(const struct request *r, uint64_t want, struct pool *p)
 {
-	if (!grown)
-		return "the rest is in use or reserved: close files first";
+	uint64_t step = GIB / r->page, start = persistent(p), next = start;
+	struct progress progress;
+	bool good = true;
+
+	progress_start(&progress, "pool");
+	while (good && next == persistent(p) && next != want && !interrupted) {
+		next = want > next + step ? next + step : want;
+		good = pool_write(r->page, r->node, next) && pool_read(r->page, r->node, p);
+		if (good && want > start)
+			progress_say(&progress, "%llu of %llu pages",
+				     (unsigned long long)persistent(p), (unsigned long long)want);
+	}
+	progress_end(&progress);
+	return good;
+}
+
+static const char *advice(const struct request *r)
+{
+	if (interrupted)
+		return NULL;
 	if (r->page == GIB)
 		return "memory is in use or in pieces: ask at boot (hugepagesz=1G hugepages=N)";
 	return "memory is in use or in pieces: free some (echo 1 >/proc/sys/vm/compact_memory)";
@@ -89,24 +117,26 @@ static const char *advice(const struct request *r, bool grown)
 
 static int change(const struct request *r)
 {
-	struct pool before, after;
-	uint64_t want;
+	uint64_t want, before;
+	struct pool p;
 
-	if (!pool_read(r->page, -1, &before))
+	if (!pool_read(r->page, -1, &p))
 		return fail(UNSUPPORTED, "it needs CONFIG_HUGETLBFS, and pdpe1gb for 1G",
 			    "the kernel has no pages of this size");
-	if (!pool_read(r->page, r->node, &before))
+	if (!pool_read(r->page, r->node, &p))
 		return fail(UNSUPPORTED, NULL, "there is no node %d", r->node);
-	want = wanted(r, &before);
-	if (!pool_write(r->page, r->node, want))
+	before = persistent(&p);
+	want = wanted(r, before);
+	interrupt_catch();
+	if (!grow_or_shrink(r, want, &p))
 		return fail(FAILED, errno == EACCES ? "become root" : NULL,
 			    "cannot set its number of pages: %s", strerror(errno));
-	if (!pool_read(r->page, r->node, &after))
-		return fail(FAILED, NULL, "cannot read it again: %s", strerror(errno));
-	if (after.total == want)
-		return DONE;
-	return fail(FAILED, advice(r, want > after.total), "wanted %llu pages, there are %llu",
-		    (unsigned long long)want, (unsigned long long)after.total);
+	if (persistent(&p) != want)
+		return fail(FAILED, advice(r), "wanted %llu pages, there are %llu",
+			    (unsigned long long)want, (unsigned long long)persistent(&p));
+	if (want < before && p.surplus)
+		note("%llu pages go when they are released", (unsigned long long)p.surplus);
+	return DONE;
 }
 
 int verb_pool(int argc, char **argv)

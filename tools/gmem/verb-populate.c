@@ -25,7 +25,7 @@ static const char doc[] =
 int verb_populate(int argc, char **argv)
 {
 	static const struct argp argp = { NULL, parse, TARGET_DOC, doc, range_options };
-	char done_text[SIZE_TEXT], size[SIZE_TEXT];
+	char done_text[SIZE_TEXT], size[SIZE_TEXT], held[SIZE_TEXT];
 	struct progress progress;
 	struct range r = { };
 	struct target t;
@@ -40,12 +40,15 @@ int verb_populate(int argc, char **argv)
 	progress_start(&progress, "populate");
 	err = gmem_populate(t.g, r.offset, r.size, show, &progress, &done);
 	progress_end(&progress);
-	if (err == -ENOMEM)
-		status = fail(FAILED, "free some, or see gmem pool", "no memory after %s of %s",
-			      size_text(done_text, done), size_text(size, r.size));
+	/* Of the step that failed part is present too. */
+	if (err && file_read(&t.file))
+		status = fail(FAILED, NULL, "stopped, and the file is gone: %s", strerror(-err));
 	else if (err)
-		status = fail(FAILED, NULL, "stopped after %s of %s: %s",
-			      size_text(done_text, done), size_text(size, r.size), strerror(-err));
+		status = fail(FAILED, err == -ENOMEM ? "free some, or see gmem pool" : NULL,
+			      "%s after %s of %s, the file holds %s",
+			      err == -ENOMEM ? "no memory" : "stopped",
+			      size_text(done_text, done), size_text(size, r.size),
+			      size_text(held, t.file.held));
 	else
 		range_report(&r, &t, "is present");
 	target_put(&t);

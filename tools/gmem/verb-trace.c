@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <regex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,21 @@ static volatile sig_atomic_t stopped;
 static void stop(int sig)
 {
 	stopped = 1;
+}
+
+/* Whatever ends it, the instance goes first. */
+static void catch_ends(void)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP };
+	const struct sigaction sa = { .sa_handler = stop };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		/* With nohup it goes on. */
+		if (signal(ends[i], SIG_IGN) != SIG_IGN || ends[i] != SIGHUP)
+			sigaction(ends[i], &sa, NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -79,46 +95,84 @@ static bool write_text(const char *dir, const char *file, const char *text)
 	return !fclose(out) && good;
 }
 
-/* A line of trace_pipe: "  COMM-PID [CPU] FLAGS TIME: EVENT: TEXT" */
-static void print_json_line(char *line)
-{
-	struct json_object *report, *o;
-	char *bracket = strstr(line, " ["), *time, *event, *text;
+/*
+ * Lines of trace_pipe: "COMM-PID [CPU] FLAGS TIME: EVENT: TEXT". What a thread calls
+ * itself can be anything, so what counts is the last place that looks so.
+ */
+static regex_t event_line, lost_line;
 
-	time = bracket ? strchr(bracket + 2, ' ') : NULL;
-	time = time ? strchr(time + 1, ' ') : NULL;
-	event = time ? strstr(time, ": ") : NULL;
-	text = event ? strstr(event + 2, ": ") : NULL;
-	if (!text)
-		return;
-	*event = 0;
-	*text = 0;
-	time += strspn(time, " ");
-	report = report_new();
-	o = json_object_new_object();
+static void lines_init(void)
+{
+	static const char event[] =
+		"^.*-[0-9]+ .*\\[[0-9]+\\] [^ ]* +([0-9]+\\.[0-9]+): (gmem_[a-z0-9_]+): (.*)$";
+	static const char lost[] = "^CPU:([0-9]+) \\[LOST ?([0-9]*) EVENTS\\]$";
+
+	if (regcomp(&event_line, event, REG_EXTENDED) || regcomp(&lost_line, lost, REG_EXTENDED))
+		abort();
+}
+
+/* With a newline in its name, what is before it is a line, and shorter than this. */
+#define COMM	16
+
+/* What there was no event to print for. */
+struct missed {
+	uint64_t lost;		/* as the kernel says */
+	uint64_t strange;	/* lines that say something else */
+};
+
+static void print_json_event(char *line, const regmatch_t *m)
+{
+	struct json_object *report = report_new(), *o = json_object_new_object();
+	const char *time = line + m[1].rm_so;
+
+	line[m[1].rm_eo] = 0;
+	line[m[2].rm_eo] = 0;
 	json_object_object_add(o, "seconds", json_object_new_double_s(atof(time), time));
-	put_text(o, "name", event + 2);
-	put_text(o, "text", text + 2);
+	put_text(o, "name", line + m[2].rm_so);
+	put_text(o, "text", line + m[3].rm_so);
 	json_object_object_add(report, "event", o);
 	report_print(report);
 }
 
-static void print_line(char *line)
+static void print_json_lost(const char *line, const regmatch_t *m, uint64_t nr)
 {
-	if (json_wanted)
-		print_json_line(line);
-	else
+	struct json_object *report = report_new(), *o = json_object_new_object();
+
+	put_u64(o, "cpu", strtoull(line + m[1].rm_so, NULL, 10));
+	json_object_object_add(o, "events", nr ? json_object_new_uint64(nr) : NULL);
+	json_object_object_add(report, "lost", o);
+	report_print(report);
+}
+
+static void print_line(char *line, struct missed *missed)
+{
+	regmatch_t m[4];
+	uint64_t nr;
+
+	make_printable(line);
+	if (!json_wanted)
 		printf("%s\n", line);
+	if (!regexec(&lost_line, line, ARRAY_SIZE(m), m, 0)) {
+		nr = strtoull(line + m[2].rm_so, NULL, 10);
+		/* That it does not know how many is at least one. */
+		missed->lost += nr ? nr : 1;
+		if (json_wanted)
+			print_json_lost(line, m, nr);
+	} else if (json_wanted && !regexec(&event_line, line, ARRAY_SIZE(m), m, 0)) {
+		print_json_event(line, m);
+	} else if (json_wanted && strlen(line) >= COMM) {
+		missed->strange++;
+	}
 }
 
 /* Whole lines; the rest stays for the next time. */
-static size_t print_lines(char *buf, size_t len)
+static size_t print_lines(char *buf, size_t len, struct missed *missed)
 {
 	char *start = buf, *eol;
 
 	while ((eol = memchr(start, '\n', buf + len - start))) {
 		*eol = 0;
-		print_line(start);
+		print_line(start, missed);
 		start = eol + 1;
 	}
 	fflush(stdout);
@@ -126,9 +180,15 @@ static size_t print_lines(char *buf, size_t len)
 	return buf + len - start;
 }
 
-static void follow(int fd, const struct request *r)
+static int no_output(int err)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	return fail(FAILED, NULL, "cannot write the output: %s", strerror(err));
+}
+
+static int follow(int fd, const struct request *r, struct missed *missed)
+{
+	/* Of the output no more than that nobody reads it any more. */
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = 1 } };
 	double end = r->seconds == ~0UL ? 0 : now() + r->seconds;
 	static char buf[65536];
 	size_t len = 0;
@@ -137,19 +197,36 @@ static void follow(int fd, const struct request *r)
 	while (!stopped) {
 		n = read(fd, buf + len, sizeof(buf) - len);
 		if (n > 0) {
-			len = print_lines(buf, len + n);
+			len = print_lines(buf, len + n, missed);
+			if (ferror(stdout))
+				return no_output(errno);
 			continue;
 		}
 		if (end && now() >= end)
 			break;
-		poll(&p, 1, 100);
+		if (poll(p, ARRAY_SIZE(p), 100) > 0 && p[1].revents & (POLLERR | POLLHUP))
+			return no_output(EPIPE);
 	}
+	return DONE;
+}
+
+static int say_missed(const struct missed *missed)
+{
+	if (missed->lost)
+		return fail(FAILED, "follow one file, or one event",
+			    "at least %llu events were lost", (unsigned long long)missed->lost);
+	if (missed->strange)
+		return fail(FAILED, "set " TRACING "/trace_options as they are after a boot",
+			    "%llu lines are in no form that is known",
+			    (unsigned long long)missed->strange);
+	return DONE;
 }
 
 static int trace_in(const char *dir, const struct request *r, const struct target *t)
 {
+	struct missed missed = { };
 	char path[256], text[64];
-	int fd;
+	int fd, status;
 
 	snprintf(text, sizeof(text), "ino == %llu",
 		 (unsigned long long)file_stat(&t->file, GMEM_STAT_INO));
@@ -165,9 +242,9 @@ static int trace_in(const char *dir, const struct request *r, const struct targe
 	if (fd < 0)
 		return fail(FAILED, NULL, "cannot read the trace: %s", strerror(errno));
 	note("following");
-	follow(fd, r);
+	status = follow(fd, r, &missed);
 	close(fd);
-	return DONE;
+	return status ? status : say_missed(&missed);
 }
 
 static int no_tracing(void)
@@ -207,7 +284,6 @@ int verb_trace(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, "[" TARGET_DOC "]", doc, common_options };
 	struct request r = { .seconds = ~0UL };
-	struct sigaction sa = { .sa_handler = stop };
 	struct target t = { };
 	char dir[64];
 	int status;
@@ -225,13 +301,16 @@ int verb_trace(int argc, char **argv)
 	status = r.target ? target_find(r.target, &t) : DONE;
 	if (status)
 		return status;
-	snprintf(dir, sizeof(dir), TRACING "/instances/gmem-%d", getpid());
-	if (mkdir(dir, 0700))
+	lines_init();
+	catch_ends();
+	/* One that was killed has left its own. */
+	snprintf(dir, sizeof(dir), TRACING "/instances/gmem-%d-XXXXXX", getpid());
+	if (!mkdtemp(dir))
 		return fail(FAILED, NULL, "cannot create %s: %s", dir, strerror(errno));
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
 	status = trace_in(dir, &r, &t);
 	write_text(dir, "events/gmem/enable", "0");
-	rmdir(dir);
+	if (rmdir(dir) && !status)
+		status = fail(FAILED, "remove it when nothing reads it", "cannot remove %s: %s",
+			      dir, strerror(errno));
 	return status;
 }

@@ -84,7 +84,7 @@ void vms_read(struct vms *vms)
 		return;
 	while ((d = readdir(dir))) {
 		thread = strtol(d->d_name, &rest, 10);
-		pid = thread > 0 && *rest == '-' ? process_of(thread) : 0;
+		pid = thread > 0 && thread <= INT32_MAX && *rest == '-' ? process_of(thread) : 0;
 		if (pid)
 			add_vm(vms, d->d_name, pid);
 	}

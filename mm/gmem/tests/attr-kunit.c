@@ -283,6 +283,45 @@ static void test_convert_failures(struct kunit *test)
 	gmem_test_each_failure(gt, &convert_op);
 }
 
+/* Page by page, what the counter says in one number. */
+static unsigned long shared_present(struct gmem_test *gt)
+{
+	unsigned long nr = 0;
+	struct gmem_backing b;
+	pgoff_t index;
+
+	for (index = 0; index < PAGES; index++)
+		nr += gmem_test_lookup(gt, index, &b) && !gmem_is_private(&gt->gi->inode, index);
+	return nr << PAGE_SHIFT;
+}
+
+/* A counter that has gone wrong shows: a reading neither mends nor bounds it. */
+static void test_usage(struct kunit *test)
+{
+	struct gmem_test *gt = test->priv;
+	unsigned long right;
+	struct gmem_usage u;
+
+	open_tracked(gt);
+	must_convert(gt, 5, 9, false);
+	gmem_test_must_populate(gt, 0);
+	gmem_test_must_populate(gt, 2 * CHUNK);
+	must_convert(gt, CHUNK - 1, 2 * CHUNK + 3, false);
+	gmem_read_usage(gt->gi, &u);
+	KUNIT_EXPECT_EQ(test, u.held, 2 * PMD_SIZE);
+	KUNIT_EXPECT_EQ(test, u.shared, (4 + 1 + 3) * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, u.shared, shared_present(gt));
+
+	right = gt->gi->held_shared;
+	gt->gi->held_shared = right - 1;
+	gmem_read_usage(gt->gi, &u);
+	KUNIT_EXPECT_NE(test, u.shared, shared_present(gt));
+	gt->gi->held_shared = 2 * CHUNK + 1;
+	gmem_read_usage(gt->gi, &u);
+	KUNIT_EXPECT_GT(test, u.shared, u.held);
+	gt->gi->held_shared = right;
+}
+
 static struct kunit_case gmem_attr_cases[] = {
 	KUNIT_CASE(test_runs),
 	KUNIT_CASE(test_not_tracked),
@@ -290,6 +329,7 @@ static struct kunit_case gmem_attr_cases[] = {
 	KUNIT_CASE(test_view_fails),
 	KUNIT_CASE(test_busy),
 	KUNIT_CASE(test_convert_failures),
+	KUNIT_CASE(test_usage),
 	{}
 };
 

@@ -278,14 +278,18 @@ struct census {
 	unsigned int seen[2];
 };
 
-static void count_block(struct gmem_block *block, void *arg)
+static void count_blocks(struct census *census)
 {
-	struct census *census = arg;
+	struct gmem_block *block;
+	unsigned long pfn = 0;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(census->wanted); i++)
-		if (block == census->wanted[i])
-			census->seen[i]++;
+	rcu_read_lock();
+	for (; (block = gmem_next_block(pfn)); pfn = block->pfn + gmem_block_pages(block))
+		for (i = 0; i < ARRAY_SIZE(census->wanted); i++)
+			if (block == census->wanted[i])
+				census->seen[i]++;
+	rcu_read_unlock();
 }
 
 static struct gmem_block *registered(struct kunit *test, unsigned int order,
@@ -318,7 +322,7 @@ static void test_registry(struct kunit *test)
 
 	census.wanted[0] = giga;
 	census.wanted[1] = mega;
-	gmem_walk_registered(count_block, &census);
+	count_blocks(&census);
 	KUNIT_EXPECT_EQ(test, census.seen[0], 1);
 	KUNIT_EXPECT_EQ(test, census.seen[1], 1);
 
@@ -326,7 +330,7 @@ static void test_registry(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, find_block(NO_PFN));
 	KUNIT_EXPECT_NULL(test, find_block(NO_PFN + CHUNK * CHUNK - 1));
 	KUNIT_EXPECT_PTR_EQ(test, find_block(NO_PFN + CHUNK * CHUNK), mega);
-	gmem_walk_registered(count_block, &census);
+	count_blocks(&census);
 	KUNIT_EXPECT_EQ(test, census.seen[0], 1);
 	KUNIT_EXPECT_EQ(test, census.seen[1], 2);
 
@@ -351,6 +355,68 @@ static void test_registry_of_file(struct kunit *test)
 	gt->refuse = BIT(PMD_ORDER);
 	KUNIT_ASSERT_EQ(test, get_pfn(gt, 5, &out), 0);
 	KUNIT_EXPECT_NULL(test, find_block(out.pfn));
+}
+
+static void count_page(struct gmem_inode *gi, pgoff_t index, struct page *page,
+		       void *arg)
+{
+	unsigned long *sum = arg;
+
+	*sum += index;
+}
+
+static pgoff_t walk(struct gmem_test *gt, pgoff_t index, unsigned long *sum)
+{
+	*sum = 0;
+	guard(rcu)();
+	return gmem_walk_pages(gt->gi, index, count_page, sum);
+}
+
+/* Never more than 2 MiB at once, and never for nothing. */
+static void test_walk_pages(struct kunit *test)
+{
+	struct gmem_test *gt = test->priv;
+	unsigned long sum;
+
+	gmem_test_open(gt, 16 * PMD_SIZE, 0, 0);
+	KUNIT_EXPECT_EQ(test, walk(gt, 0, &sum), 0);
+	gmem_test_must_populate(gt, 3);
+	gmem_test_must_populate(gt, CHUNK - 1);
+	gmem_test_must_populate(gt, CHUNK);
+	gmem_test_must_populate(gt, 9 * CHUNK + 5);
+	KUNIT_EXPECT_EQ(test, walk(gt, 0, &sum), CHUNK);
+	KUNIT_EXPECT_EQ(test, sum, 3 + CHUNK - 1);
+	KUNIT_EXPECT_EQ(test, walk(gt, CHUNK, &sum), 2 * CHUNK);
+	KUNIT_EXPECT_EQ(test, sum, CHUNK);
+	KUNIT_EXPECT_EQ(test, walk(gt, 2 * CHUNK, &sum), 10 * CHUNK);
+	KUNIT_EXPECT_EQ(test, sum, 9 * CHUNK + 5);
+	KUNIT_EXPECT_EQ(test, walk(gt, 10 * CHUNK, &sum), 0);
+	gmem_test_close(gt);
+
+	/* A block, which is passed over, and single pages in place of the next */
+	gmem_test_open(gt, 4 * PMD_SIZE, GMEM_HUGEPAGE, PMD_ORDER);
+	gmem_test_must_populate(gt, 0);
+	gt->refuse = BIT(PMD_ORDER);
+	gmem_test_must_populate(gt, 2 * CHUNK + 7);
+	KUNIT_EXPECT_EQ(test, walk(gt, 0, &sum), CHUNK);
+	KUNIT_EXPECT_EQ(test, sum, 0);
+	KUNIT_EXPECT_EQ(test, walk(gt, CHUNK, &sum), 3 * CHUNK);
+	KUNIT_EXPECT_EQ(test, sum, 2 * CHUNK + 7);
+	KUNIT_EXPECT_EQ(test, walk(gt, 3 * CHUNK, &sum), 0);
+}
+
+/* From its creation until it is closed */
+static void test_next_inode(struct kunit *test)
+{
+	struct gmem_test *gt = test->priv;
+	u32 id;
+
+	gmem_test_open(gt, PMD_SIZE, 0, 0);
+	id = gt->gi->id;
+	KUNIT_EXPECT_NE(test, id, 0);
+	guard(rcu)();
+	KUNIT_EXPECT_PTR_EQ(test, gmem_next_inode(id), gt->gi);
+	KUNIT_EXPECT_PTR_NE(test, gmem_next_inode(id + 1), gt->gi);
 }
 
 static int run_create(struct gmem_test *gt)
@@ -434,6 +500,8 @@ static struct kunit_case gmem_core_cases[] = {
 	KUNIT_CASE(test_release_view),
 	KUNIT_CASE(test_registry),
 	KUNIT_CASE(test_registry_of_file),
+	KUNIT_CASE(test_walk_pages),
+	KUNIT_CASE(test_next_inode),
 	KUNIT_CASE(test_create_failures),
 	KUNIT_CASE(test_get_pfn_failures),
 	KUNIT_CASE(test_register_failures),

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -227,21 +230,43 @@ static struct tracer trace_start(const char *arguments)
 	return t;
 }
 
+#define INSTANCES	"/sys/kernel/tracing/instances"
+
+/* The name of the only one, or nothing. */
+static void instance(char name[300])
+{
+	DIR *dir = opendir(INSTANCES);
+	struct dirent *d;
+
+	assert_non_null(dir);
+	*name = 0;
+	while ((d = readdir(dir))) {
+		if (*d->d_name == '.')
+			continue;
+		assert_string_equal(name, "");
+		snprintf(name, 300, INSTANCES "/%s", d->d_name);
+	}
+	closedir(dir);
+}
+
 /* Its instance is gone, and so is what it had enabled. */
+static void trace_ended(struct tracer *t, int expected)
+{
+	char name[300];
+	int status;
+
+	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
+	instance(name);
+	assert_string_equal(name, "");
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), expected);
+}
+
 static void trace_end(struct tracer *t)
 {
-	struct dirent *d;
-	int status;
-	DIR *dir;
-
 	assert_int_equal(kill(t->pid, SIGINT), 0);
-	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
-	assert_int_equal(status, 0);
+	trace_ended(t, 0);
 	fclose(t->out);
-	dir = opendir("/sys/kernel/tracing/instances");
-	while ((d = readdir(dir)))
-		assert_int_equal(d->d_name[0], '.');
-	closedir(dir);
 }
 
 /* Of one file: nothing of the other comes between. */
@@ -296,6 +321,164 @@ static void of_one_event(void **state)
 	gmem_close(g);
 }
 
+/* Whatever ends it, nothing stays behind; with nohup the terminal's end does not. */
+static void each_end(void **state)
+{
+	static const int ends[] = { SIGHUP, SIGQUIT, SIGTERM };
+	struct gmem *g = create_mixed();
+	struct tracer t;
+	char line[512];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		t = trace_start("");
+		assert_int_equal(kill(t.pid, ends[i]), 0);
+		trace_ended(&t, 0);
+		fclose(t.out);
+	}
+	signal(SIGHUP, SIG_IGN);
+	t = trace_start("");
+	signal(SIGHUP, SIG_DFL);
+	assert_int_equal(kill(t.pid, SIGHUP), 0);
+	assert_int_equal(gmem_convert(g, 0, PAGE, false, NULL, NULL), 0);
+	assert_non_null(fgets(line, sizeof(line), t.out));
+	trace_end(&t);
+	gmem_close(g);
+}
+
+/* Nobody reads any more: while nothing happens, and while it waits for room. */
+static void no_reader(void **state)
+{
+	struct gmem *g = create_mixed();
+	struct tracer t = trace_start("");
+	char line[512];
+	int i, full;
+
+	assert_int_equal(gmem_convert(g, 0, PAGE, false, NULL, NULL), 0);
+	assert_non_null(fgets(line, sizeof(line), t.out));
+	fclose(t.out);
+	trace_ended(&t, 1);
+
+	t = trace_start("--json");
+	assert_int_equal(fcntl(fileno(t.out), F_SETPIPE_SZ, PAGE), PAGE);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(gmem_convert(g, 0, PAGE, i & 1, NULL, NULL), 0);
+	do {
+		usleep(200000);
+		assert_int_equal(ioctl(fileno(t.out), FIONREAD, &full), 0);
+	} while (full < PAGE * 3 / 4);
+	fclose(t.out);
+	trace_ended(&t, 1);
+	gmem_close(g);
+}
+
+/* What one of the same process number has left, when it was killed, is in nobody's way. */
+static void left_behind(void **state)
+{
+	static char name[300];
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		snprintf(name, sizeof(name), INSTANCES "/gmem-%d", getpid());
+		if (mkdir(name, 0700))
+			_exit(99);
+		execlp("gmem", "gmem", "trace", "--seconds", "0", NULL);
+		_exit(98);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	instance(name);
+	assert_int_equal(rmdir(name), 0);
+	assert_int_equal(status, 0);
+}
+
+/* Names that would do something to a terminal, are no JSON, or look like the rest of it. */
+static void hostile_names(void **state)
+{
+	static const char * const names[] = {
+		"\033[2J\"\xff\xc3\\x", "a [b c d,e", "a: b: c", "-1 [0] . 1.5: g",
+		"[001] ..... 1: ", "a\nb", "\n[LOST EVENTS]",
+	};
+	struct gmem *g = create_mixed();
+	struct json_object *o, *e;
+	struct tracer text_of, json_of;
+	char line[512], want[64];
+	unsigned int i, j;
+	double last = 0;
+
+	text_of = trace_start("--event gmem_convert_begin");
+	json_of = trace_start("--event gmem_convert_begin --json");
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_int_equal(prctl(PR_SET_NAME, names[i]), 0);
+		assert_int_equal(gmem_convert(g, i * PAGE, PAGE, false, NULL, NULL), 0);
+		assert_non_null(fgets(line, sizeof(line), json_of.out));
+		o = parse_valid(line);
+		e = member(o, "event");
+		assert_string_equal(text(e, "name"), "gmem_convert_begin");
+		snprintf(want, sizeof(want), " start=%u end=%u private=0", i, i + 1);
+		assert_string_equal(strchr(text(e, "text"), ' '), want);
+		assert_true(json_object_get_double(member(e, "seconds")) > last);
+		last = json_object_get_double(member(e, "seconds"));
+		json_object_put(o);
+		do {
+			assert_non_null(fgets(line, sizeof(line), text_of.out));
+			for (j = 0; line[j] != '\n'; j++)
+				assert_true(line[j] >= ' ' && line[j] <= '~');
+		} while (!strstr(line, want));
+	}
+	assert_int_equal(prctl(PR_SET_NAME, "gmem-tool-live"), 0);
+	assert_int_equal(kill(text_of.pid, SIGINT), 0);
+	assert_int_equal(waitpid(text_of.pid, NULL, 0), text_of.pid);
+	fclose(text_of.out);
+	trace_end(&json_of);
+	gmem_close(g);
+}
+
+#define MANY	2000
+
+/* A reader that is too slow: what it misses is counted, and it is a failure. */
+static void lost_events(void **state)
+{
+	struct gmem *g = create_mixed();
+	struct tracer t = trace_start("--event gmem_convert_begin --json");
+	char name[300], line[512], want[64];
+	unsigned int i, printed = 0, lost = 0;
+	struct json_object *o, *l;
+	FILE *size;
+
+	instance(name);
+	strcat(name, "/buffer_size_kb");
+	assert_int_equal(kill(t.pid, SIGSTOP), 0);
+	size = fopen(name, "w");
+	assert_non_null(size);
+	assert_true(fputs("4", size) >= 0);
+	assert_int_equal(fclose(size), 0);
+	for (i = 0; i < MANY; i++)
+		assert_int_equal(gmem_convert(g, 0, PAGE, i & 1, NULL, NULL), 0);
+	assert_int_equal(kill(t.pid, SIGCONT), 0);
+	while (printed + lost < MANY) {
+		assert_non_null(fgets(line, sizeof(line), t.out));
+		o = parse_valid(line);
+		if (json_object_object_get_ex(o, "lost", &l))
+			lost += number(l, "events");
+		else
+			printed++;
+		json_object_put(o);
+	}
+	assert_int_equal(printed + lost, MANY);
+	assert_true(lost > MANY / 2);
+	assert_int_equal(kill(t.pid, SIGINT), 0);
+	assert_non_null(fgets(line, sizeof(line), t.out));
+	o = member(parse_valid(line), "error");
+	snprintf(want, sizeof(want), "at least %u events were lost", lost);
+	assert_string_equal(text(o, "message"), want);
+	trace_ended(&t, 1);
+	fclose(t.out);
+	gmem_close(g);
+}
+
 static void event_names(void **state)
 {
 	struct json_object *o = gmem_json(0, "trace --list");
@@ -308,15 +491,18 @@ static void event_names(void **state)
 
 #define TEST(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(screens), TEST(colours), TEST(of_one_file), TEST(of_one_event),
-		TEST(event_names),
+		TEST(each_end), TEST(no_reader), TEST(left_behind), TEST(hostile_names),
+		TEST(lost_events), TEST(event_names),
 	};
 
 	if (kvm_open())
 		return 1;
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("live", tests, NULL, NULL);
 }

@@ -13,14 +13,18 @@
 	"{\"schema\":1,\"verb\":\"pool\",\"pools\":[{\"page\":" page ",\"node\":" node ","	\
 	"\"total\":0,\"free\":0,\"reserved\":0,\"surplus\":0}]}"
 
+#define CHECK(rest)									\
+	"{\"schema\":1,\"verb\":\"check\",\"checks\":1,\"failed\":0," rest ",\"results\":[]}"
+
 #define LIST(files)									\
 	"{\"schema\":1,\"verb\":\"list\",\"files\":" files ",\"processes_denied\":0,"	\
 	"\"files_unreadable\":0,\"exist\":0}"
 
 static const char * const right[] = {
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0,\"size\":4096}",
-	"{\"schema\":1,\"verb\":\"check\",\"checks\":1,\"failed\":0,\"busy\":0,\"results\":[]}",
+	CHECK("\"busy\":0,\"skipped\":0"),
 	LIST("[]"),
+	"{\"schema\":1,\"verb\":\"trace\",\"lost\":{\"cpu\":1,\"events\":null}}",
 	POOL("2097152", "null"),
 };
 
@@ -34,6 +38,7 @@ static const char * const wrong[] = {
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0}",
 	"{\"schema\":1,\"verb\":\"punch\",\"file\":\"1/2\",\"offset\":0,\"size\":4096,\"more\":1}",
 	LIST("[{}]"),
+	CHECK("\"busy\":0"),
 	POOL("4096", "null"),
 	POOL("2097152", "\"0\""),
 };

@@ -2,6 +2,7 @@
 /* gmem(1) on a kernel without gmem: every verb says what is missing. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "common.h"
 
@@ -64,6 +65,22 @@ static void pools(void **state)
 	assert_int_equal(gmem("pool --page 2M --remove 2"), 0);
 }
 
+/* It says why it cannot run, and is not told so by an errno. */
+static void example_of_gmem_7(void **state)
+{
+	FILE *in = popen("gmem-example 2>&1", "re");
+	int status;
+	size_t n;
+
+	assert_non_null(in);
+	n = fread(out, 1, sizeof(out) - 1, in);
+	out[n] = 0;
+	status = pclose(in);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 4);
+	assert_string_equal(out, "this kernel cannot make loaded memory private in place\n");
+}
+
 static void no_kvm(void **state)
 {
 	assert_int_equal(rename("/dev/kvm", "/dev/kvm-away"), 0);
@@ -77,7 +94,8 @@ static void no_kvm(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(every_verb), TEST(of_the_kernel), TEST(of_7_3), TEST(pools), TEST(no_kvm),
+		TEST(every_verb), TEST(of_the_kernel), TEST(of_7_3), TEST(pools),
+		TEST(example_of_gmem_7), TEST(no_kvm),
 	};
 
 	if (kvm_open())

@@ -13,6 +13,10 @@
  *
  * Sizes, offsets and addresses are in bytes and multiples of 4096 unless it says
  * otherwise. Enumerations are used in place of macros, for the sake of other languages.
+ *
+ * What is reserved is there for versions to come: 0 where the caller fills the structure,
+ * which is easiest with an initializer that names fields, and set to 0 by the library where
+ * it does.
  */
 #ifndef GMEM_H
 #define GMEM_H
@@ -108,11 +112,13 @@ int gmem_probe(int vm_fd, struct gmem_caps *caps);
  * @block: size of its blocks: 4096, 2 MiB or 1 GiB
  * @source: enum gmem_source. GMEM_PAGES has 4096 only, the others have not
  * @flags: of enum gmem_flag
+ * @reserved: has to be 0
  */
 struct gmem_spec {
 	uint64_t block;
 	uint32_t source;
 	uint32_t flags;
+	uint64_t reserved[4];
 };
 
 /**
@@ -144,7 +150,8 @@ int gmem_create(int vm_fd, uint64_t size, const struct gmem_spec *specs, unsigne
  *
  * Its file system says whether it is one: names can be had by any file.
  *
- * Return: 0; -EBADF; -EINVAL if it is no guest_memfd; -ENOMEM.
+ * Return: 0; -EBADF; -EINVAL if it is no guest_memfd; -ENOENT: /proc is not mounted;
+ * -EBADMSG: it says what this library does not understand; -ENOMEM.
  */
 int gmem_adopt(int fd, struct gmem **g);
 
@@ -173,6 +180,7 @@ int gmem_fd(const struct gmem *g);
  * @source: enum gmem_source. GMEM_PAGES for adopted files of a kernel without gmem
  * @flags: of enum gmem_flag. 0 for adopted files of a kernel without gmem
  * @tracks: gmem_convert() works
+ * @reserved: 0
  */
 struct gmem_info {
 	uint64_t size;
@@ -180,6 +188,7 @@ struct gmem_info {
 	uint32_t source;
 	uint32_t flags;
 	bool tracks;
+	uint8_t reserved[39];
 };
 
 /**
@@ -192,6 +201,7 @@ void gmem_info(const struct gmem *g, struct gmem_info *info);
 /**
  * struct gmem_slot - guest memory and where it is in a file
  * @slot: number of the slot, in bits 16 to 31 of the address space
+ * @flags: has to be 0
  * @gpa: guest physical address
  * @offset: in the file
  * @size: of the slot
@@ -200,6 +210,7 @@ void gmem_info(const struct gmem *g, struct gmem_info *info);
  */
 struct gmem_slot {
 	uint32_t slot;
+	uint32_t flags;
 	uint64_t gpa;
 	uint64_t offset;
 	uint64_t size;
@@ -215,7 +226,7 @@ struct gmem_slot {
  * For the guest to get blocks whole, gpa and offset have to agree modulo their size.
  *
  * Return: 0; -EEXIST: part of the range is in another slot; -EINVAL: misaligned,
- * beyond the file, a slot that exists, or a file of another VM; -ENOMEM.
+ * beyond the file, a slot that exists, a file of another VM, or flags; -ENOMEM.
  */
 int gmem_bind(const struct gmem *g, int vm_fd, const struct gmem_slot *slot);
 
@@ -232,20 +243,32 @@ int gmem_bind(const struct gmem *g, int vm_fd, const struct gmem_slot *slot);
 int gmem_unbind(const struct gmem *g, int vm_fd, uint32_t slot);
 
 /**
+ * enum gmem_map_flag - how to map
+ * @GMEM_MAP_FIXED: replace what is mapped at the wanted address
+ */
+enum gmem_map_flag {
+	GMEM_MAP_FIXED = 1 << 0,
+};
+
+/**
  * gmem_map - map part of a file into this process
  * @g: a mappable file
  * @offset: in the file
  * @size: of the mapping
  * @prot: PROT_READ, PROT_WRITE of mmap()
- * @addr: in, NULL, or the address at which to map, replacing what is mapped there;
- *	out, the address
+ * @at: the address at which to map, and nowhere else; NULL to have it chosen
+ * @flags: of enum gmem_map_flag
+ * @addr: out, the address. Left alone if this fails
  *
  * A mapping may cover private memory. It raises SIGBUS when that is touched, as it
  * does when there is no memory, and works as soon as the memory is shared.
  *
- * Return: 0; -ENODEV: the file is not mappable; -EPERM: PROT_EXEC; -EINVAL; -ENOMEM.
+ * Return: 0; -EEXIST: something is mapped there, and is not to be replaced; -ENODEV: the file
+ * is not mappable; -EPERM: PROT_EXEC; -EINVAL: misaligned, flags that do not exist, or
+ * GMEM_MAP_FIXED without an address; -ENOMEM.
  */
-int gmem_map(const struct gmem *g, uint64_t offset, uint64_t size, int prot, void **addr);
+int gmem_map(const struct gmem *g, uint64_t offset, uint64_t size, int prot, void *at,
+	     uint32_t flags, void **addr);
 
 /**
  * gmem_unmap - undo gmem_map()
@@ -292,6 +315,7 @@ int gmem_populate(const struct gmem *g, uint64_t offset, uint64_t size,
  * @wait_us: microseconds to sleep before the second try, twice as many before each
  *	further
  * @max_wait_us: at most so many; 0 for no limit
+ * @flags: has to be 0
  * @held: called before each further try with an offset that is held, to have it let
  *	go; anything but 0 ends the trying. Or NULL
  * @arg: for it
@@ -303,6 +327,7 @@ struct gmem_retry {
 	unsigned int tries;
 	unsigned int wait_us;
 	unsigned int max_wait_us;
+	unsigned int flags;
 	int (*held)(uint64_t offset, void *arg);
 	void *arg;
 };
@@ -320,7 +345,7 @@ struct gmem_retry {
  * memory is not encrypted, and unspecified for others.
  *
  * Return: 0; -EAGAIN: somebody holds a page that is to be private; -ENOMEM; -ENOTTY:
- * the file does not track; -EINVAL: misaligned, empty, or beyond the file; -EIO:
+ * the file does not track; -EINVAL: misaligned, empty, beyond the file, or flags; -EIO:
  * the VM is dead.
  */
 int gmem_convert(const struct gmem *g, uint64_t offset, uint64_t size, bool to_private,
@@ -348,6 +373,7 @@ int gmem_punch(const struct gmem *g, uint64_t offset, uint64_t size,
  * @block: size of the blocks that it is in, 0 if it is absent
  * @is_private: the guest's alone
  * @populated: memory is present
+ * @reserved: 0
  */
 struct gmem_run {
 	uint64_t offset;
@@ -355,6 +381,7 @@ struct gmem_run {
 	uint64_t block;
 	bool is_private;
 	bool populated;
+	uint8_t reserved[38];
 };
 
 /**

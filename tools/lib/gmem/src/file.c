@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <linux/magic.h>
 
@@ -24,6 +25,10 @@ static const uint64_t source_flags[] = {
 /* What the kernel wants to hear, or false if it makes no sense. */
 static bool kernel_flags(const struct gmem_spec *spec, uint64_t *flags)
 {
+	static const struct gmem_spec zero;
+
+	if (memcmp(spec->reserved, zero.reserved, sizeof(zero.reserved)))
+		return false;
 	if (spec->source > GMEM_HUGETLB || spec->flags & ~(uint32_t)ALL_FLAGS)
 		return false;
 	if (!spec->block || spec->block & (spec->block - 1))
@@ -193,6 +198,8 @@ int gmem_bind(const struct gmem *g, int vm_fd, const struct gmem_slot *slot)
 		.guest_memfd = g->fd,
 	};
 
+	if (slot->flags)
+		return -EINVAL;
 	/* For KVM this would delete a slot. */
 	if (!slot->size)
 		return -EINVAL;
@@ -206,9 +213,19 @@ int gmem_unbind(const struct gmem *g, int vm_fd, uint32_t slot)
 	return g->sys->ioctl(g->sys->arg, vm_fd, KVM_SET_USER_MEMORY_REGION2, &region);
 }
 
-int gmem_map(const struct gmem *g, uint64_t offset, uint64_t size, int prot, void **addr)
+int gmem_map(const struct gmem *g, uint64_t offset, uint64_t size, int prot, void *at,
+	     uint32_t flags, void **addr)
 {
-	return g->sys->mmap(g->sys->arg, addr, size, prot, g->fd, offset);
+	int how = MAP_SHARED, ret;
+
+	if (flags & ~(uint32_t)GMEM_MAP_FIXED || (flags && !at))
+		return -EINVAL;
+	if (at)
+		how |= flags & GMEM_MAP_FIXED ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+	ret = g->sys->mmap(g->sys->arg, &at, size, prot, how, g->fd, offset);
+	if (!ret)
+		*addr = at;
+	return ret;
 }
 
 int gmem_unmap(const struct gmem *g, void *addr, uint64_t size)

@@ -23,7 +23,8 @@ struct gmem_sys {
 	int (*fallocate)(void *arg, int fd, int mode, off_t offset, off_t size);
 	int (*fstat)(void *arg, int fd, struct stat *st);
 	int (*fstatfs)(void *arg, int fd, struct statfs *fs);
-	int (*mmap)(void *arg, void **addr, size_t size, int prot, int fd, off_t offset);
+	int (*mmap)(void *arg, void **addr, size_t size, int prot, int flags, int fd,
+		    off_t offset);
 	int (*munmap)(void *arg, void *addr, size_t size);
 	int (*open)(void *arg, const char *path);
 	int (*read)(void *arg, int fd, char *buf, size_t size);

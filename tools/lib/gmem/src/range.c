@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What is done to a range of a file. */
 #include <linux/falloc.h>
+#include <string.h>
 
 #include "private.h"
 
@@ -68,6 +69,8 @@ int gmem_convert(const struct gmem *g, uint64_t offset, uint64_t size, bool to_p
 	struct kvm_memory_attributes2 attrs;
 	int ret;
 
+	if (retry && retry->flags)
+		return -EINVAL;
 	do {
 		attrs = (struct kvm_memory_attributes2) {
 			.offset = offset,
@@ -88,6 +91,8 @@ int gmem_punch(const struct gmem *g, uint64_t offset, uint64_t size,
 	unsigned int wait = retry ? retry->wait_us : 0, tries = 0;
 	int ret;
 
+	if (retry && retry->flags)
+		return -EINVAL;
 	do {
 		ret = fallocate_range(g, FALLOC_FL_PUNCH_HOLE, offset, size);
 	} while (ret == -EAGAIN && once_more(g, retry, ++tries, &wait, offset));
@@ -103,6 +108,7 @@ static int one_run(const struct gmem *g, uint64_t offset, struct gmem_run *run)
 
 	if (ret)
 		return ret;
+	memset(run, 0, sizeof(*run));
 	run->offset = offset;
 	run->size = attrs.size;
 	run->is_private = attrs.attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;

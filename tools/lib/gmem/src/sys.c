@@ -33,9 +33,9 @@ static int kernel_fstatfs(void *arg, int fd, struct statfs *fs)
 	return result(fstatfs(fd, fs));
 }
 
-static int kernel_mmap(void *arg, void **addr, size_t size, int prot, int fd, off_t offset)
+static int kernel_mmap(void *arg, void **addr, size_t size, int prot, int flags, int fd,
+		       off_t offset)
 {
-	int flags = MAP_SHARED | (*addr ? MAP_FIXED : 0);
 	void *p = mmap(*addr, size, prot, flags, fd, offset);
 
 	if (p == MAP_FAILED)

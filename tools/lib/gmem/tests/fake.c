@@ -147,9 +147,16 @@ static int fake_fstat(void *arg, int fd, struct stat *st)
 	return fd == FAKE_FILE ? 0 : -EBADF;
 }
 
-static int fake_mmap(void *arg, void **addr, size_t size, int prot, int fd, off_t offset)
+static int fake_mmap(void *arg, void **addr, size_t size, int prot, int flags, int fd,
+		     off_t offset)
 {
-	return -ENODEV;
+	struct fake *f = arg;
+	int err = ordered(f, FAKE_MMAP);
+
+	f->mmap_at = *addr;
+	f->mmap_flags = flags;
+	*addr = f;
+	return err;
 }
 
 static int fake_munmap(void *arg, void *addr, size_t size)

@@ -25,6 +25,7 @@ enum fake_call {
 	FAKE_REGION,
 	FAKE_ALLOCATE,
 	FAKE_PUNCH,
+	FAKE_MMAP,
 	FAKE_NR,
 };
 
@@ -55,6 +56,8 @@ struct fake {
 	unsigned int nr_slept;
 	uint64_t allocated[FAKE_CALLS][2];
 	struct kvm_userspace_memory_region2 region;
+	void *mmap_at;
+	int mmap_flags;
 };
 
 void fake_init(struct fake *f, enum fake_abi abi);

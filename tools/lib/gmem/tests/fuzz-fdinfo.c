@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "private.h"
 
 static const char valid[] =
@@ -17,41 +18,6 @@ static const char valid[] =
 	"gmem-blocks-2m:\t0\ngmem-blocks-1g:\t0\ngmem-reserved:\t0\n"
 	"gmem-conversions:\t18446744073709551615\ngmem-eagain:\t3\ngmem-vmemmap:\t0\n"
 	"gmem-bindings:\t1\ngmem-poisoned:\t0\ngmem-node0:\t4096\ngmem-node3:\t8192\n";
-
-static uint64_t state;
-
-static uint32_t rnd(uint32_t n)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (state >> 11) % n;
-}
-
-static size_t mutate(char *text, size_t size, size_t max)
-{
-	static const char alphabet[] = "0123456789abcdefx:\n\t- gmem\0";
-	size_t at = rnd(size + 1), len = rnd(20);
-
-	switch (rnd(4)) {
-	case 0:		/* another byte */
-		if (at < size)
-			text[at] = alphabet[rnd(sizeof(alphabet))];
-		return size;
-	case 1:		/* some fewer */
-		len = len < size - at ? len : size - at;
-		memmove(text + at, text + at + len, size - at - len);
-		return size - len;
-	case 2:		/* some twice */
-		len = len < size - at ? len : size - at;
-		if (size + len > max)
-			return size;
-		memmove(text + at + len, text + at, size - at);
-		return size + len;
-	default:	/* cut off */
-		return rnd(8) ? size : at;
-	}
-}
 
 /* The number of this key as somebody else reads it; false if there is none. */
 static bool other_reads(const char *text, size_t size, const char *key, uint64_t *value)
@@ -112,22 +78,19 @@ static void check(const char *text, size_t size)
 
 int main(int argc, char **argv)
 {
-	unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 0) : 200000, i;
-	unsigned long kept = 0;
+	unsigned long rounds = fuzz_start(argc, argv, 200000), kept = 0, i;
 	struct gmem_stats st;
 	char text[2048];
 	char *exact;
-	size_t size;
+	size_t size, at;
 
-	state = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x67656d6d;
-	printf("# seed %#" PRIx64 ", %lu texts\n1..1\n", state, rounds);
 	for (i = 0; i < rounds; i++) {
 		unsigned int n = rnd(6) + 1;
 
 		size = sizeof(valid) - 1;
 		memcpy(text, valid, size);
 		while (n--)
-			size = mutate(text, size, sizeof(text));
+			size = mutate(text, size, sizeof(text), &at);
 		/* Of exactly this size, for the sanitizer. */
 		exact = malloc(size ? size : 1);
 		memcpy(exact, text, size);

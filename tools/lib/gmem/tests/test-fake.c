@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 #include <linux/magic.h>
@@ -150,6 +151,7 @@ static void create_nonsense(void **state)
 	static const struct gmem_spec bad[] = {
 		{ 4096, GMEM_BUDDY + 7, 0 }, { 4096, GMEM_PAGES, 8 }, { 0, GMEM_PAGES, 0 },
 		{ 2 * MIB, GMEM_PAGES, 0 }, { 3 * MIB, GMEM_HUGETLB, 0 }, { 0, GMEM_BUDDY, 0 },
+		{ 4096, GMEM_PAGES, 0, { 1 } }, { 4096, GMEM_PAGES, 0, { 0, 0, 0, 1ULL << 63 } },
 	};
 	struct gmem *g = NULL;
 	unsigned int i;
@@ -224,9 +226,37 @@ static void bind_passes_on(void **state)
 	assert_int_equal(gmem_bind(g, FAKE_VM, &slot), -EEXIST);
 	slot.size = 0;
 	assert_int_equal(gmem_bind(g, FAKE_VM, &slot), -EINVAL);
+	slot.size = 4096;
+	slot.flags = KVM_MEM_READONLY;
+	assert_int_equal(gmem_bind(g, FAKE_VM, &slot), -EINVAL);
 	assert_int_equal(f.calls[FAKE_REGION], 2);
 	assert_int_equal(gmem_unbind(g, FAKE_VM, 3), 0);
 	assert_int_equal(f.region.memory_size, 0);
+	put(g);
+}
+
+static void map_replaces_on_request(void **state)
+{
+	struct gmem *g = file(FAKE_GMEM, &pages, 64 * 4096);
+	void *want = &g, *p = want;
+
+	assert_int_equal(gmem_map(g, 0, 4096, PROT_READ, NULL, 0, &p), 0);
+	assert_ptr_equal(p, &f);
+	assert_null(f.mmap_at);
+	assert_int_equal(f.mmap_flags, MAP_SHARED);
+	assert_int_equal(gmem_map(g, 0, 4096, PROT_READ, want, 0, &p), 0);
+	assert_ptr_equal(f.mmap_at, want);
+	assert_int_equal(f.mmap_flags, MAP_SHARED | MAP_FIXED_NOREPLACE);
+	assert_int_equal(gmem_map(g, 0, 4096, PROT_READ, want, GMEM_MAP_FIXED, &p), 0);
+	assert_ptr_equal(f.mmap_at, want);
+	assert_int_equal(f.mmap_flags, MAP_SHARED | MAP_FIXED);
+	p = want;
+	assert_int_equal(gmem_map(g, 0, 4096, PROT_READ, NULL, GMEM_MAP_FIXED, &p), -EINVAL);
+	assert_int_equal(gmem_map(g, 0, 4096, PROT_READ, want, 2, &p), -EINVAL);
+	assert_int_equal(f.calls[FAKE_MMAP], 3);
+	f.fail[FAKE_MMAP][3] = -EEXIST;
+	assert_int_equal(gmem_map(g, 0, 4096, PROT_READ, want, 0, &p), -EEXIST);
+	assert_ptr_equal(p, want);
 	put(g);
 }
 
@@ -338,6 +368,10 @@ static void convert_fails(void **state)
 	assert_int_equal(gmem_convert(g, 4096, 4096, true, &retry, &where), -ENOMEM);
 	assert_int_equal(where, 4096);
 	assert_int_equal(gmem_convert(g, 1, 4096, true, &retry, &where), -EINVAL);
+	retry.flags = 1;
+	assert_int_equal(gmem_convert(g, 0, 4096, true, &retry, &where), -EINVAL);
+	retry.flags = 0;
+	assert_int_equal(f.calls[FAKE_SET], 2);
 	assert_int_equal(f.nr_slept, 0);
 	put(g);
 	g = file(FAKE_STOCK, &pages, 64 * 4096);
@@ -358,8 +392,38 @@ static void punch_retries(void **state)
 	assert_int_equal(gmem_punch(g, 0, 4096, NULL), -EAGAIN);
 	assert_int_equal(gmem_punch(g, 1ULL << 63, 4096, NULL), -EINVAL);
 	assert_int_equal(gmem_punch(g, 0, 1ULL << 63, NULL), -EINVAL);
+	retry.flags = 1;
+	assert_int_equal(gmem_punch(g, 0, 4096, &retry), -EINVAL);
 	assert_int_equal(f.calls[FAKE_PUNCH], 3);
 	put(g);
+}
+
+/* What is reserved is 0 whatever was there, or it could not get a meaning. */
+static void reserved_is_zero(void **state)
+{
+	static const uint8_t zero[64];
+	struct gmem *g = file(FAKE_GMEM, &pages, 64 * 4096);
+	struct gmem_info info;
+	struct gmem_run r;
+
+	memset(&info, 0xff, sizeof(info));
+	gmem_info(g, &info);
+	assert_memory_equal(info.reserved, zero, sizeof(info.reserved));
+	memset(&r, 0xff, sizeof(r));
+	assert_int_equal(gmem_runs(g, 0, &r, 1), 1);
+	assert_memory_equal(r.reserved, zero, sizeof(r.reserved));
+	gmem_close(g);
+	f.open = 1;
+	assert_int_equal(gmem_adopt_sys(&f.sys, FAKE_FILE, &g), 0);
+	memset(&info, 0xff, sizeof(info));
+	gmem_info(g, &info);
+	assert_memory_equal(info.reserved, zero, sizeof(info.reserved));
+	put(g);
+	/* No byte that has no name. */
+	assert_int_equal(sizeof(info), 64);
+	assert_int_equal(sizeof(r), 64);
+	assert_int_equal(offsetof(struct gmem_info, reserved) + sizeof(info.reserved), 64);
+	assert_int_equal(offsetof(struct gmem_run, reserved) + sizeof(r.reserved), 64);
 }
 
 static void runs(void **state)
@@ -513,7 +577,8 @@ int main(void)
 		cmocka_unit_test(probe_fails), cmocka_unit_test(create_falls_back),
 		cmocka_unit_test(create_stops), cmocka_unit_test(create_nonsense),
 		cmocka_unit_test(adopt), cmocka_unit_test(adopt_stock),
-		cmocka_unit_test(bind_passes_on), cmocka_unit_test(populate_steps),
+		cmocka_unit_test(bind_passes_on), cmocka_unit_test(map_replaces_on_request),
+		cmocka_unit_test(reserved_is_zero), cmocka_unit_test(populate_steps),
 		cmocka_unit_test(populate_gigantic), cmocka_unit_test(populate_bad),
 		cmocka_unit_test(convert_retries), cmocka_unit_test(convert_fails),
 		cmocka_unit_test(punch_retries), cmocka_unit_test(runs),

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -221,6 +222,78 @@ static void slots(void **state)
 	gmem_close(g);
 }
 
+/* What is mapped somewhere goes only if that is asked for. */
+static void mapping(void **state)
+{
+	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
+	struct gmem *g = file(&spec, 4 * MIB);
+	char *mine = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mine;
+
+	assert_true(mine != MAP_FAILED);
+	mine[0] = 7;
+	assert_int_equal(gmem_map(g, 0, PAGE, PROT_READ, NULL, 0, &p), 0);
+	assert_ptr_not_equal(p, mine);
+	assert_int_equal(gmem_unmap(g, p, PAGE), 0);
+	p = NULL;
+	assert_int_equal(gmem_map(g, 0, PAGE, PROT_READ, mine, 0, &p), -EEXIST);
+	assert_null(p);
+	assert_int_equal(mine[0], 7);
+	assert_int_equal(gmem_map(g, 0, PAGE, PROT_READ, mine, GMEM_MAP_FIXED, &p), 0);
+	assert_ptr_equal(p, mine);
+	assert_int_equal(gmem_unmap(g, p, PAGE), 0);
+	assert_int_equal(gmem_map(g, 0, PAGE, PROT_READ, mine, 0, &p), 0);
+	assert_ptr_equal(p, mine);
+	assert_int_equal(gmem_unmap(g, p, PAGE), 0);
+	gmem_close(g);
+}
+
+/* Both files that say what it is are in /proc. */
+static void adopt_without_proc(void **state)
+{
+	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
+	struct gmem *g = file(&spec, PAGE), *other = NULL;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid)
+		_exit(chroot("/tmp") || gmem_adopt(gmem_fd(g), &other) != -ENOENT || other);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	gmem_close(g);
+}
+
+/* What gmem(7) says about a kernel where nothing is shared at first. */
+static void memory_beside(void **state)
+{
+	const struct gmem_spec specs[] = {
+		{ GIB, GMEM_HUGETLB, SHARED }, { GIB, GMEM_BUDDY, SHARED },
+		{ PAGE, GMEM_PAGES, SHARED }, { PAGE, GMEM_PAGES, 0 },
+	};
+	struct kvm_memory_attributes private = {
+		.size = 2 * MIB, .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+	};
+	struct gmem_slot slot = { .size = GIB };
+	struct gmem *g = NULL;
+	unsigned int which;
+	void *p;
+
+	assert_int_equal(gmem_create(vm_fd, GIB, specs, 3, &which, &g), -EINVAL);
+	assert_int_equal(gmem_create(vm_fd, GIB, specs, 4, &which, &g), 0);
+	assert_int_equal(which, 3);
+	assert_int_equal(gmem_map(g, 0, GIB, PROT_READ, NULL, 0, &p), -ENODEV);
+	assert_int_equal(gmem_convert(g, 0, PAGE, true, NULL, NULL), -ENOTTY);
+	slot.host = mmap(NULL, GIB, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(slot.host != MAP_FAILED);
+	assert_int_equal(gmem_bind(g, vm_fd, &slot), 0);
+	assert_int_equal(ioctl(vm_fd, KVM_SET_MEMORY_ATTRIBUTES, &private), 0);
+	assert_int_equal(gmem_unbind(g, vm_fd, 0), 0);
+	munmap(slot.host, GIB);
+	gmem_close(g);
+}
+
 static void without(void **state)
 {
 	struct gmem_spec spec = { PAGE, GMEM_PAGES, GMEM_MAPPABLE };
@@ -246,9 +319,9 @@ static void check_conversion(const struct gmem_spec *spec)
 {
 	struct gmem *g = file(spec, 8 * MIB);
 	struct gmem_run r[4];
-	void *p = NULL;
+	void *p;
 
-	assert_int_equal(gmem_map(g, 0, 8 * MIB, PROT_READ | PROT_WRITE, &p), 0);
+	assert_int_equal(gmem_map(g, 0, 8 * MIB, PROT_READ | PROT_WRITE, NULL, 0, &p), 0);
 	memset(p, 0x5a, 3 * PAGE);
 	assert_int_equal(held(g), stat_of(g, GMEM_STAT_ALLOCATED));
 	assert_int_equal(held(g), spec->block == PAGE ? 3 * PAGE : 2 * MIB);
@@ -304,11 +377,11 @@ static void holder(void **state)
 	struct gmem_retry retry = { .tries = 3, .held = release, .arg = &h };
 	struct iovec iov = { .iov_len = PAGE };
 	struct gmem *g;
-	void *p = NULL;
+	void *p;
 	uint64_t where = 1;
 
 	g = file(&buddy, 4 * MIB);
-	assert_int_equal(gmem_map(g, 0, 4 * MIB, PROT_READ | PROT_WRITE, &p), 0);
+	assert_int_equal(gmem_map(g, 0, 4 * MIB, PROT_READ | PROT_WRITE, NULL, 0, &p), 0);
 	assert_int_equal(pipe(h.pipe), 0);
 	iov.iov_base = (char *)p + 7 * PAGE;
 	memset(iov.iov_base, 1, PAGE);
@@ -407,12 +480,13 @@ int main(void)
 {
 	static const struct CMUnitTest with_gmem[] = {
 		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt),
-		TEST(adopt_impostor), TEST(adopt_locked), TEST(slots), TEST(conversion),
-		TEST(holder), TEST(populate), TEST(threads),
+		TEST(adopt_impostor), TEST(adopt_locked), TEST(adopt_without_proc), TEST(slots),
+		TEST(mapping), TEST(conversion), TEST(holder), TEST(populate), TEST(threads),
 	};
 	static const struct CMUnitTest without_gmem[] = {
 		TEST(probe), TEST(probe_ordinary), TEST(falls_back), TEST(adopt),
-		TEST(adopt_impostor), TEST(adopt_locked), TEST(slots), TEST(without),
+		TEST(adopt_impostor), TEST(adopt_locked), TEST(adopt_without_proc), TEST(slots),
+		TEST(mapping), TEST(memory_beside), TEST(without),
 	};
 
 	have_gmem = !access("/sys/kernel/mm/gmem", F_OK);
