@@ -23,21 +23,28 @@ const struct listed *blocks_of(const struct blocks *b, uint64_t ino)
 	return find(b, ino);
 }
 
-/* ino index order pfn state live-pages references */
-static bool read_line(struct blocks *b, const char *line)
+/* ino index order pfn state live-pages references: that, or a line that makes no sense */
+static bool read_line(struct blocks *b, char *line)
 {
-	unsigned long long ino, live;
+	unsigned long value[7] = { };
+	size_t len = strlen(line), i;
 	struct listed *file;
-	unsigned int order;
+	char *word;
 
-	if (sscanf(line, "%llu %*u %u %*u %*s %llu %*u", &ino, &order, &live) != 3)
+	if (!len || line[len - 1] != '\n')
 		return false;
-	if (order != 0 && order != 9 && order != 18)
+	line[len - 1] = 0;
+	for (i = 0; i < ARRAY_SIZE(value); i++) {
+		word = strsep(&line, " ");
+		if (!word || !*word || (i != 4 && !parse_unsigned(word, UINT64_MAX, &value[i])))
+			return false;
+	}
+	if (line || (value[2] != 0 && value[2] != 9 && value[2] != 18))
 		return false;
-	file = find(b, ino);
+	file = find(b, value[0]);
 	if (file) {
-		file->count[order / 9]++;
-		file->live += live;
+		file->count[value[2] / 9]++;
+		file->live += value[5];
 	}
 	return true;
 }

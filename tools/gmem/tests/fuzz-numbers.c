@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Texts that were mutated at random, in place of the files of sysfs and debugfs that hold
- * a number, and names in place of KVM's directories. What the parsers take from them is
- * compared with what is found here in another way.
+ * a number and of the list of blocks, and names in place of KVM's directories. What the
+ * parsers take from them is compared with what is found here in another way.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -11,10 +11,13 @@
 
 #include "fuzz.h"
 
+#include "../blocks.h"
 #include "../pools.h"
 #include "../vm.h"
 
 #define NAMES	8
+#define INODES	4
+#define LIST	"/sys/kernel/debug/gmem/blocks"
 
 /* A file that was opened, and what it said. */
 struct opened {
@@ -35,6 +38,8 @@ static struct opened opened[NAMES * VM_NR];
 static size_t nr_opened;
 static struct dirent names[NAMES];
 static size_t nr_names, next_name;
+static char list[4096];
+static size_t list_size;
 static unsigned long kept, refused;
 
 FILE *__wrap_fopen64(const char *path, const char *mode);
@@ -130,6 +135,8 @@ FILE *__wrap_fopen64(const char *path, const char *mode)
 	char text[64];
 	size_t size;
 
+	if (!strcmp(path, LIST))
+		return open_text(list, list_size);
 	if (!strncmp(path, "/proc/", 6))
 		return open_status(path);
 	nr_opened++;
@@ -270,9 +277,95 @@ static void fuzz_vms(void)
 	vms_free(&vms);
 }
 
+static void make_list(void)
+{
+	unsigned int n = rnd(10);
+	size_t at;
+
+	list_size = 0;
+	while (n--)
+		list_size += snprintf(list + list_size, sizeof(list) - list_size,
+				      "%u %u %u %u %s %u %u\n", rnd(INODES + 1), rnd(1 << 20),
+				      9 * rnd(3), rnd(1 << 28), rnd(2) ? "intact" : "dissolved",
+				      rnd(513), rnd(513));
+	n = rnd(2) ? rnd(4) : 0;
+	while (n--)
+		list_size = mutate(list, list_size, sizeof(list), &at);
+}
+
+/* A line as the kernel writes it: seven words, a space between two. */
+static bool other_line(const char *line, size_t size, uint64_t value[7])
+{
+	const char *end = line + size;
+	char number[300];
+	size_t len;
+	int i;
+
+	if (memchr(line, 0, size))
+		return false;
+	for (i = 0; i < 7; i++) {
+		for (len = 0; line + len < end && line[len] != ' ' && line[len] != '\n'; len++)
+			;
+		if (!len || line + len == end || line[len] != (i < 6 ? ' ' : '\n'))
+			return false;
+		snprintf(number, sizeof(number), "%.*s\n", (int)len, line);
+		if (i != 4 && !other_reads(number, len + 1, &value[i]))
+			return false;
+		line += len + 1;
+	}
+	return value[2] == 0 || value[2] == 9 || value[2] == 18;
+}
+
+/* What the list has, by inode; returns how many lines make no sense. */
+static uint64_t other_list(struct listed want[INODES + 1])
+{
+	const char *at = list, *end = list + list_size, *eol;
+	uint64_t value[7], bad = 0;
+
+	for (; at < end; at = eol + 1) {
+		eol = memchr(at, '\n', end - at);
+		if (!eol || !other_line(at, eol + 1 - at, value)) {
+			bad++;
+		} else if (value[0] && value[0] <= INODES) {
+			want[value[0]].count[value[2] / 9]++;
+			want[value[0]].live += value[5];
+		}
+		if (!eol)
+			break;
+	}
+	return bad;
+}
+
+static void fuzz_blocks(void)
+{
+	struct file file[INODES] = { };
+	struct files files = { .file = file, .nr = INODES };
+	struct listed want[INODES + 1] = { };
+	const struct listed *have;
+	struct blocks b;
+	uint64_t bad;
+	size_t i;
+
+	for (i = 0; i < INODES; i++)
+		file[i].stats.value[GMEM_STAT_INO] = INODES - i;
+	make_list();
+	bad = other_list(want);
+	check(blocks_read(LIST, &files, &b) && b.bad == bad);
+	for (i = 1; i <= INODES; i++) {
+		have = blocks_of(&b, i);
+		check(have && have->live == want[i].live &&
+		      !memcmp(have->count, want[i].count, sizeof(have->count)));
+	}
+	check(!blocks_of(&b, 0) && !blocks_of(&b, INODES + 1));
+	count(!bad);
+	blocks_free(&b);
+}
+
 int main(int argc, char **argv)
 {
-	static void (* const parsers[])(void) = { fuzz_number, fuzz_pool, fuzz_vms };
+	static void (* const parsers[])(void) = {
+		fuzz_number, fuzz_pool, fuzz_vms, fuzz_blocks,
+	};
 	unsigned long rounds = fuzz_start(argc, argv, 30000), i;
 	size_t parser;
 
