@@ -548,45 +548,6 @@ static void overcommitted_pools(void **state)
 	has(all, 0);
 }
 
-static int slow_fd;
-
-static void *feed(void *arg)
-{
-	while (!__atomic_load_n(&finished, __ATOMIC_RELAXED)) {
-		if (write(slow_fd, "9\n", 2) != 2)
-			return (void *)1;
-		usleep(1500000);
-	}
-	return NULL;
-}
-
-/* Each reading takes a second and a half: whoever waits is told for how much. */
-static void slow_pools(void **state)
-{
-	long before = pages_2m();
-	pthread_t thread;
-	char want[64];
-	void *ret;
-
-	assert_int_equal(mkfifo("slow", 0600), 0);
-	slow_fd = open("slow", O_RDWR | O_CLOEXEC);
-	assert_true(slow_fd >= 0);
-	assert_int_equal(mount("slow", POOL_2M "free_hugepages", NULL, MS_BIND, NULL), 0);
-	__atomic_store_n(&finished, false, __ATOMIC_RELAXED);
-	assert_int_equal(pthread_create(&thread, NULL, feed, NULL), 0);
-	assert_int_equal(gmem("pool --page 2M --set %ld", before + 1050), 0);
-	__atomic_store_n(&finished, true, __ATOMIC_RELAXED);
-	pthread_join(thread, &ret);
-	assert_null(ret);
-	assert_int_equal(umount(POOL_2M "free_hugepages"), 0);
-	assert_int_equal(unlink("slow"), 0);
-	close(slow_fd);
-	assert_int_equal(pages_2m(), before + 1050);
-	snprintf(want, sizeof(want), "pool: %ld of %ld pages, ", before + 1024, before + 1050);
-	assert_non_null(strstr(err, want));
-	assert_int_equal(gmem("pool --page 2M --set %ld", before), 0);
-}
-
 static void invariants(void **state)
 {
 	struct gmem *mixed = create_mixed();
@@ -1039,8 +1000,8 @@ int main(int argc, char **argv)
 		TEST(each_help), TEST(wrong_options), TEST(no_such_file), TEST(of_the_kernel),
 		TEST(all_files), TEST(one_file), TEST(picture), TEST(conversion), TEST(refused),
 		TEST(holes), TEST(pools), TEST(lent_pools), TEST(overcommitted_pools),
-		TEST(slow_pools), TEST(invariants), TEST(invariants_of_leftovers),
-		TEST(rendered), TEST(one_screen), TEST(vmm), TEST(agreement), TEST(locked),
+		TEST(invariants), TEST(invariants_of_leftovers), TEST(rendered),
+		TEST(one_screen), TEST(vmm), TEST(agreement), TEST(locked),
 		TEST(impostor), TEST(another_file), TEST(of_a_thread), TEST(of_the_manual),
 		cmocka_unit_test_setup_teardown(unreadable, setup, fdinfo_restore),
 		cmocka_unit_test_setup_teardown(closed_meanwhile, setup, fdinfo_restore),
