@@ -101,7 +101,9 @@ static void json_one(uint64_t size, int node, const struct pool *p, void *arg)
 	json_object_object_add(o, "node", node < 0 ? NULL : json_object_new_int(node));
 	put_u64(o, "total", p->total);
 	put_u64(o, "free", p->free);
-	put_u64(o, "reserved", p->reserved);
+	/* Reservations are of no node. */
+	json_object_object_add(o, "reserved",
+			       node < 0 ? json_object_new_uint64(p->reserved) : NULL);
 	put_u64(o, "surplus", p->surplus);
 	json_object_array_add(arg, o);
 }

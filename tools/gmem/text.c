@@ -7,6 +7,8 @@
 
 #include "tool.h"
 
+struct json_object *failures;
+
 int fail(enum status status, const char *advice, const char *fmt, ...)
 {
 	struct json_object *report, *error;
@@ -19,12 +21,16 @@ int fail(enum status status, const char *advice, const char *fmt, ...)
 	fprintf(stderr, "gmem %s: %s%s%s\n", verb_name, text, advice ? ": " : "",
 		advice ? advice : "");
 	if (json_wanted) {
-		report = report_new();
 		error = json_object_new_object();
 		put_u64(error, "status", status);
 		put_text(error, "message", text);
 		json_object_object_add(error, "advice",
 				       advice ? json_object_new_string(advice) : NULL);
+		if (failures) {
+			json_object_array_add(failures, error);
+			return status;
+		}
+		report = report_new();
 		json_object_object_add(report, "error", error);
 		report_print(report);
 	}

@@ -66,6 +66,8 @@ void parse_options(const struct argp *argp, int argc, char **argv, void *input);
  * on stdout as well. Returns the status.
  */
 int fail(enum status status, const char *advice, const char *fmt, ...) __printf(3, 4);
+/* Where those objects go instead, for a report that has them in it. */
+extern struct json_object *failures;
 void note(const char *fmt, ...) __printf(1, 2);
 /* Memory or nothing more. */
 void *alloc(size_t size);

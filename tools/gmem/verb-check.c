@@ -383,12 +383,12 @@ int verb_check(int argc, char **argv)
 	c.named = name;
 	if (name) {
 		status = target_find(name, &t);
-		if (!status)
-			status = check_one(&c, &t);
-	} else {
-		status = check_machine(&c);
+		if (status)
+			return status;
 	}
-	if (status && !c.done)
+	failures = json_object_new_array();
+	status = name ? check_one(&c, &t) : check_machine(&c);
+	if (status && !c.done && !json_wanted)
 		return status;
 	if (json_wanted) {
 		report = report_new();
@@ -397,6 +397,7 @@ int verb_check(int argc, char **argv)
 		put_u64(report, "busy", c.busy);
 		put_u64(report, "skipped", c.skipped);
 		json_object_object_add(report, "results", c.results);
+		json_object_object_add(report, "errors", failures);
 		report_print(report);
 	} else {
 		printf("%u checks, %u failed, %u files busy", c.done, c.failed, c.busy);

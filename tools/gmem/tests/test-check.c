@@ -47,6 +47,7 @@ static struct {
 	uint64_t files, blocks_4k, blocks_2m, blocks_1g, orphan_blocks;
 	bool restless;
 	unsigned int slow;	/* seconds to take the first file */
+	bool refuses;		/* to have its files taken */
 } world;
 
 static struct json_object *report;
@@ -102,6 +103,8 @@ int __wrap_target_open(struct target *t)
 {
 	sleep(world.slow);
 	world.slow = 0;
+	if (world.refuses)
+		return (fail)(FAILED, "become root", "may not take it");
 	return DONE;
 }
 
@@ -302,6 +305,20 @@ static void never_at_rest(void **state)
 	assert_int_equal(number("skipped"), 4);
 }
 
+/* One report, and in it why it is not whole. */
+static void refused(void **state)
+{
+	struct json_object *errors;
+
+	world.refuses = true;
+	assert_int_equal(check(), FAILED);
+	assert_int_equal(number("failed"), 0);
+	assert_true(json_object_object_get_ex(report, "errors", &errors));
+	assert_int_equal(json_object_array_length(errors), 1);
+	assert_non_null(strstr(json_object_to_json_string(errors), "\"may not take it\""));
+	assert_string_equal(err, "gmem check: may not take it: become root\n");
+}
+
 static void slow(void **state)
 {
 	world.slow = 3;
@@ -323,6 +340,7 @@ int main(void)
 		cmocka_unit_test_setup(a_file_nobody_sees, setup),
 		cmocka_unit_test_setup(broken_lists, setup),
 		cmocka_unit_test_setup(never_at_rest, setup),
+		cmocka_unit_test_setup(refused, setup),
 		cmocka_unit_test_setup(slow, setup),
 	};
 	char dir[] = "/tmp/gmem-check.XXXXXX";

@@ -53,8 +53,7 @@ static char err[512];
 
 static int pool(char *how, char *pages)
 {
-	char name[] = "pool", page[] = "--page=2M";
-	char *argv[] = { name, page, how, pages, NULL };
+	char name[] = "pool", page[] = "--page=2M", *argv[] = { name, page, how, pages, NULL };
 	int saved = dup(2), status;
 	FILE *in = tmpfile();
 

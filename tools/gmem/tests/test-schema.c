@@ -14,7 +14,8 @@
 	"\"total\":0,\"free\":0,\"reserved\":0,\"surplus\":0}]}"
 
 #define CHECK(rest)									\
-	"{\"schema\":1,\"verb\":\"check\",\"checks\":1,\"failed\":0," rest ",\"results\":[]}"
+	"{\"schema\":1,\"verb\":\"check\",\"checks\":1,\"failed\":0," rest ",\"results\":[],"	\
+	"\"errors\":[]}"
 
 #define LIST(files)									\
 	"{\"schema\":1,\"verb\":\"list\",\"files\":" files ",\"processes_denied\":0,"	\
