@@ -19,7 +19,7 @@ deb_usage() {
 	  libgmem0, libgmem-dev     the library
 	  gmem-tools                the command, with an autopkgtest
 
-	The kernel is 4,300 files and 3 GiB: without ccache, the longest step of all.
+	The kernel is 4,900 files and 3 GiB: without ccache, the longest step of all.
 	Interrupted, the next ./dev deb goes on where it was.
 
 	  --tools    library and command only: a minute
