@@ -87,32 +87,38 @@ static bool same(const struct file *a, const struct file *b)
 	return a->held == b->held && !memcmp(&a->stats, &b->stats, sizeof(a->stats));
 }
 
-/* All runs, with the numbers the same before and after. -EAGAIN if it does not rest. */
-static int read_at_rest(struct target *t, struct gmem_run **runs, size_t *nr)
-{
-	struct file before;
-	unsigned int i;
-	int err;
+/*
+ * What a comparison came to. Numbers that are the same before and after do not say that
+ * nothing moved: a page may have gone, and another one come. What is wrong is wrong each
+ * time.
+ */
+struct finding {
+	const char *what;
+	uint64_t is;
+	uint64_t should;
+};
 
-	for (i = 0; i < READINGS; i++) {
-		err = file_read(&t->file);
-		before = t->file;
-		if (!err)
-			err = target_runs(t, runs, nr);
-		if (err)
-			return err;
-		err = file_read(&t->file);
-		if (!err && same(&before, &t->file))
-			return 0;
-		free(*runs);
-		if (err)
-			return err;
-	}
-	return -EAGAIN;
+static bool all_agree(const struct finding *v, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr && v[i].is == v[i].should; i++)
+		;
+	return i == nr;
 }
 
-static void check_runs(struct check *c, const struct file *f, const struct gmem_run *runs,
-		       size_t nr)
+static void results(struct check *c, const struct file *f, const struct finding *v, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		result(c, f, v[i].what, v[i].is, v[i].should);
+}
+
+#define RUN_CHECKS	7
+
+static void compare_runs(const struct file *f, const struct gmem_run *runs, size_t nr,
+			 struct finding v[RUN_CHECKS])
 {
 	uint64_t private = 0, shared = 0, block[3] = { }, alike = 0;
 	const struct gmem_run *r;
@@ -126,61 +132,122 @@ static void check_runs(struct check *c, const struct file *f, const struct gmem_
 		*(r->is_private ? &private : &shared) += r->size;
 		block[r->block == GIB ? 2 : r->block == 2 * MIB ? 1 : 0] += r->size;
 	}
-	result(c, f, "runs that are private and present", private,
-	       file_stat(f, GMEM_STAT_PRIVATE));
-	result(c, f, "runs that are shared and present", shared, file_stat(f, GMEM_STAT_SHARED));
-	result(c, f, "runs in 4K", block[0], file_stat(f, GMEM_STAT_BLOCKS_4K) * PAGE);
-	result(c, f, "runs in 2M", block[1], file_stat(f, GMEM_STAT_BLOCKS_2M) * 2 * MIB);
-	result(c, f, "runs in 1G", block[2], file_stat(f, GMEM_STAT_BLOCKS_1G) * GIB);
-	result(c, f, "runs that go on in the next", alike, 0);
-	result(c, f, "st_blocks", f->held, file_stat(f, GMEM_STAT_ALLOCATED));
+	v[0] = (struct finding){ "runs that are private and present", private,
+				 file_stat(f, GMEM_STAT_PRIVATE) };
+	v[1] = (struct finding){ "runs that are shared and present", shared,
+				 file_stat(f, GMEM_STAT_SHARED) };
+	v[2] = (struct finding){ "runs in 4K", block[0],
+				 file_stat(f, GMEM_STAT_BLOCKS_4K) * PAGE };
+	v[3] = (struct finding){ "runs in 2M", block[1],
+				 file_stat(f, GMEM_STAT_BLOCKS_2M) * 2 * MIB };
+	v[4] = (struct finding){ "runs in 1G", block[2],
+				 file_stat(f, GMEM_STAT_BLOCKS_1G) * GIB };
+	v[5] = (struct finding){ "runs that go on in the next", alike, 0 };
+	v[6] = (struct finding){ "st_blocks", f->held, file_stat(f, GMEM_STAT_ALLOCATED) };
 }
 
-static void check_listed(struct check *c, const struct file *f, const struct listed *l)
+/*
+ * All runs, with the numbers the same before and after, until they agree or were wrong
+ * every time. -EAGAIN if it does not rest.
+ */
+static int check_runs(struct target *t, struct finding v[RUN_CHECKS])
 {
-	result(c, f, "single pages in debugfs", l->count[0], file_stat(f, GMEM_STAT_BLOCKS_4K));
-	result(c, f, "2M blocks in debugfs", l->count[1], file_stat(f, GMEM_STAT_BLOCKS_2M));
-	result(c, f, "1G blocks in debugfs", l->count[2], file_stat(f, GMEM_STAT_BLOCKS_1G));
-	result(c, f, "live pages in debugfs", l->live * PAGE, file_stat(f, GMEM_STAT_LIVE));
+	struct gmem_run *runs;
+	bool rested = true;
+	struct file before;
+	unsigned int i;
+	size_t nr;
+	int err;
+
+	for (i = 0; i < READINGS; i++) {
+		err = file_read(&t->file);
+		before = t->file;
+		if (!err)
+			err = target_runs(t, &runs, &nr);
+		if (err)
+			return err;
+		err = file_read(&t->file);
+		compare_runs(&t->file, runs, nr, v);
+		free(runs);
+		if (err)
+			return err;
+		if (!same(&before, &t->file))
+			rested = false;
+		else if (all_agree(v, RUN_CHECKS))
+			return 0;
+	}
+	return rested ? 0 : -EAGAIN;
 }
 
 #define LIST_CHECKS	4
 
-/* Only if its numbers are the same around the list. */
-static void check_around(struct check *c, const struct file *before, const struct blocks *b)
+static void compare_listed(const struct file *f, const struct listed *l,
+			   struct finding v[LIST_CHECKS])
 {
-	struct file after = *before;
-
-	if (!file_read(&after) && same(before, &after))
-		check_listed(c, &after, blocks_of(b, file_stat(&after, GMEM_STAT_INO)));
-	else
-		c->skipped += LIST_CHECKS;
+	v[0] = (struct finding){ "single pages in debugfs", l->count[0],
+				 file_stat(f, GMEM_STAT_BLOCKS_4K) };
+	v[1] = (struct finding){ "2M blocks in debugfs", l->count[1],
+				 file_stat(f, GMEM_STAT_BLOCKS_2M) };
+	v[2] = (struct finding){ "1G blocks in debugfs", l->count[2],
+				 file_stat(f, GMEM_STAT_BLOCKS_1G) };
+	v[3] = (struct finding){ "live pages in debugfs", l->live * PAGE,
+				 file_stat(f, GMEM_STAT_LIVE) };
 }
 
-/* The list is long on a large machine: it is read once for all files. */
-static void check_list(struct check *c, struct files *files)
-{
-	struct blocks b;
-	size_t i;
+/* How often to read the list, which is long on a large machine, because of a wrong line. */
+#define LISTS		20
 
-	for (i = 0; i < files->nr; i++)
-		file_read(&files->file[i]);
-	if (!blocks_read(LIST, files, &b)) {
-		note("cannot read " LIST ": %s", strerror(errno));
-		c->skipped += LIST_CHECKS * files->nr + 1;
-		return;
+/* Only if its numbers are the same around the list. False: try again. */
+static bool check_around(struct check *c, const struct file *before, const struct blocks *b,
+			 bool last)
+{
+	struct finding v[LIST_CHECKS];
+	struct file after = *before;
+
+	if (file_read(&after) || !same(before, &after)) {
+		c->skipped += LIST_CHECKS;
+		return true;
 	}
-	for (i = 0; i < files->nr; i++)
-		check_around(c, &files->file[i], &b);
-	result(c, NULL, "lines in debugfs that make no sense", b.bad, 0);
-	blocks_free(&b);
+	compare_listed(&after, blocks_of(b, file_stat(&after, GMEM_STAT_INO)), v);
+	if (!last && !all_agree(v, LIST_CHECKS))
+		return false;
+	results(c, &after, v, LIST_CHECKS);
+	return true;
+}
+
+/* One reading of the list is for all files that have not been compared with it yet. */
+static void check_list(struct check *c, const struct files *all)
+{
+	struct files files = { .file = alloc(all->nr * sizeof(*all->file)), .nr = all->nr };
+	struct blocks b;
+	size_t i, left = 1;
+	unsigned int n;
+
+	memcpy(files.file, all->file, all->nr * sizeof(*all->file));
+	for (n = 1; left; n++) {
+		for (i = 0; i < files.nr; i++)
+			file_read(&files.file[i]);
+		if (!blocks_read(LIST, &files, &b)) {
+			note("cannot read " LIST ": %s", strerror(errno));
+			c->skipped += LIST_CHECKS * files.nr + 1;
+			break;
+		}
+		for (i = left = 0; i < files.nr; i++) {
+			if (!check_around(c, &files.file[i], &b, n == LISTS))
+				files.file[left++] = files.file[i];
+		}
+		files.nr = left;
+		if (!left)
+			result(c, NULL, "lines in debugfs that make no sense", b.bad, 0);
+		blocks_free(&b);
+	}
+	free(files.file);
 }
 
 static int check_file(struct check *c, const struct file *f)
 {
 	struct target t = { .file = *f };
-	struct gmem_run *runs;
-	size_t nr;
+	struct finding v[RUN_CHECKS];
 	int err;
 
 	err = file_read(&t.file);
@@ -191,10 +258,9 @@ static int check_file(struct check *c, const struct file *f)
 	check_reading(c, &t.file);
 	if (target_open(&t))
 		return FAILED;
-	err = read_at_rest(&t, &runs, &nr);
+	err = check_runs(&t, v);
 	if (!err) {
-		check_runs(c, &t.file, runs, nr);
-		free(runs);
+		results(c, &t.file, v, RUN_CHECKS);
 	} else if (err == -EAGAIN) {
 		c->busy++;
 		if (c->named)

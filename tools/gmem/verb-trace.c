@@ -30,7 +30,9 @@ static void stop(int sig)
 /* Whatever ends it, the instance goes first. */
 static void catch_ends(void)
 {
-	static const int ends[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP };
+	static const int ends[] = {
+		SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU,
+	};
 	const struct sigaction sa = { .sa_handler = stop };
 	unsigned int i;
 
@@ -39,7 +41,9 @@ static void catch_ends(void)
 		if (signal(ends[i], SIG_IGN) != SIG_IGN || ends[i] != SIGHUP)
 			sigaction(ends[i], &sa, NULL);
 	}
+	/* These come as errors of write(). */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -48,7 +52,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'e':
-		if (strchr(arg, '/') || *arg == '.')
+		if (!*arg || arg[strspn(arg, "abcdefghijklmnopqrstuvwxyz0123456789_")])
 			argp_error(state, "--event %s is no name of an event: see --list", arg);
 		r->event = arg;
 		return 0;
@@ -185,24 +189,30 @@ static int no_output(int err)
 	return fail(FAILED, NULL, "cannot write the output: %s", strerror(err));
 }
 
-static int follow(int fd, const struct request *r, struct missed *missed)
+static int follow(const char *dir, int fd, const struct request *r, struct missed *missed)
 {
 	/* Of the output no more than that nobody reads it any more. */
 	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = 1 } };
 	double end = r->seconds == ~0UL ? 0 : now() + r->seconds;
 	static char buf[65536];
+	bool over = false;
 	size_t len = 0;
 	ssize_t n;
 
 	while (!stopped) {
+		/* What is there by then is printed, and nothing more comes. */
+		if (end && now() >= end && !over) {
+			write_text(dir, "tracing_on", "0");
+			over = true;
+		}
 		n = read(fd, buf + len, sizeof(buf) - len);
 		if (n > 0) {
 			len = print_lines(buf, len + n, missed);
-			if (ferror(stdout))
+			if (ferror(stdout) && !stopped)
 				return no_output(errno);
 			continue;
 		}
-		if (end && now() >= end)
+		if (over)
 			break;
 		if (poll(p, ARRAY_SIZE(p), 100) > 0 && p[1].revents & (POLLERR | POLLHUP))
 			return no_output(EPIPE);
@@ -222,6 +232,12 @@ static int say_missed(const struct missed *missed)
 	return DONE;
 }
 
+/* Beside the directories of events there are files, as enable and filter. */
+static bool no_such_name(int err)
+{
+	return err == ENOENT || err == ENOTDIR || err == ENAMETOOLONG;
+}
+
 static int trace_in(const char *dir, const struct request *r, const struct target *t)
 {
 	struct missed missed = { };
@@ -235,14 +251,15 @@ static int trace_in(const char *dir, const struct request *r, const struct targe
 	snprintf(path, sizeof(path), "events/gmem/%s%senable", r->event ? r->event : "",
 		 r->event ? "/" : "");
 	if (!write_text(dir, path, "1"))
-		return fail(errno == ENOENT ? USAGE : FAILED, "see --list", "cannot enable %s: %s",
-			    r->event ? r->event : "the events", strerror(errno));
+		return fail(no_such_name(errno) ? USAGE : FAILED, "see --list",
+			    "cannot enable %s: %s", r->event ? r->event : "the events",
+			    strerror(errno));
 	snprintf(path, sizeof(path), "%s/trace_pipe", dir);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return fail(FAILED, NULL, "cannot read the trace: %s", strerror(errno));
 	note("following");
-	status = follow(fd, r, &missed);
+	status = follow(dir, fd, r, &missed);
 	close(fd);
 	return status ? status : say_missed(&missed);
 }

@@ -57,7 +57,7 @@ static void wrong_options(void **state)
 		"convert 1/1 --private --shared", "convert 1/1 --private --size 0",
 		"convert 1/1 --private --offset 1X", "convert 1/1 --private --offset 010M",
 		"punch 1/1 --size 00", "punch 1/1 --size 0xM", "punch", "populate", "check 1/1 2/2",
-		"top x", "top", "top --interval 0", "trace 1/1 2/2", "trace --event ../x",
+		"top x", "top", "top --interval 0", "trace 1/1 2/2", "trace --event ../x", "trace --event=",
 		"info --nothing", "bench 4k", "bench pages --size 0", "bench --size 3G",
 	};
 	unsigned int i;
@@ -742,6 +742,40 @@ static void agreement(void **state)
 	gmem_close(g);
 }
 
+static void *replace(void *arg)
+{
+	int ret = 0;
+
+	while (!ret && !__atomic_load_n(&finished, __ATOMIC_RELAXED)) {
+		ret = gmem_punch(arg, 7 * PAGE, PAGE, NULL);
+		ret = ret ? ret : gmem_populate(arg, 7 * PAGE, PAGE, NULL, NULL, NULL);
+	}
+	return (void *)(long)ret;
+}
+
+/* A page goes and another one comes: the numbers are as before, and nothing is wrong. */
+static void replaced(void **state)
+{
+	struct gmem *g = create(MIB, PAGE, GMEM_PAGES, GMEM_MAPPABLE | GMEM_INIT_SHARED);
+	struct json_object *o;
+	pthread_t thread;
+	unsigned int i;
+	void *ret;
+
+	assert_int_equal(gmem_populate(g, 0, MIB, NULL, NULL, NULL), 0);
+	__atomic_store_n(&finished, false, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(&thread, NULL, replace, g), 0);
+	for (i = 0; i < 8; i++) {
+		o = gmem_json(0, "check");
+		assert_int_equal(number(o, "failed"), 0);
+		json_object_put(o);
+	}
+	__atomic_store_n(&finished, true, __ATOMIC_RELAXED);
+	pthread_join(thread, &ret);
+	assert_null(ret);
+	gmem_close(g);
+}
+
 /* Whoever has a file can lock it, and each lock is a line of fdinfo. */
 static void locked(void **state)
 {
@@ -1001,7 +1035,7 @@ int main(int argc, char **argv)
 		TEST(all_files), TEST(one_file), TEST(picture), TEST(conversion), TEST(refused),
 		TEST(holes), TEST(pools), TEST(lent_pools), TEST(overcommitted_pools),
 		TEST(invariants), TEST(invariants_of_leftovers), TEST(rendered),
-		TEST(one_screen), TEST(vmm), TEST(agreement), TEST(locked),
+		TEST(one_screen), TEST(vmm), TEST(agreement), TEST(replaced), TEST(locked),
 		TEST(impostor), TEST(another_file), TEST(of_a_thread), TEST(of_the_manual),
 		cmocka_unit_test_setup_teardown(unreadable, setup, fdinfo_restore),
 		cmocka_unit_test_setup_teardown(closed_meanwhile, setup, fdinfo_restore),

@@ -2,6 +2,7 @@
 /* Verbs that go on: top in a terminal, and trace. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -317,6 +318,7 @@ static void of_one_event(void **state)
 	assert_non_null(strstr(line, "start=0 end=1 private=1\n"));
 	trace_end(&t);
 	assert_int_equal(gmem("trace --event nothing"), 2);
+	assert_int_equal(gmem("trace --event enable"), 2);
 	assert_int_equal(gmem_as_nobody("trace"), 1);
 	gmem_close(g);
 }
@@ -324,7 +326,7 @@ static void of_one_event(void **state)
 /* Whatever ends it, nothing stays behind; with nohup the terminal's end does not. */
 static void each_end(void **state)
 {
-	static const int ends[] = { SIGHUP, SIGQUIT, SIGTERM };
+	static const int ends[] = { SIGHUP, SIGQUIT, SIGTERM, SIGUSR1, SIGXCPU };
 	struct gmem *g = create_mixed();
 	struct tracer t;
 	char line[512];
@@ -479,6 +481,40 @@ static void lost_events(void **state)
 	gmem_close(g);
 }
 
+static bool enough;
+
+static void *flip(void *arg)
+{
+	int ret = 0;
+
+	while (!ret && !__atomic_load_n(&enough, __ATOMIC_RELAXED)) {
+		ret = gmem_convert(arg, 0, PAGE, false, NULL, NULL);
+		ret = ret ? ret : gmem_convert(arg, 0, PAGE, true, NULL, NULL);
+	}
+	return (void *)(long)ret;
+}
+
+/* It ends when it should, though there is always more to read. */
+static void without_end(void **state)
+{
+	struct gmem *g = create_mixed();
+	pthread_t thread[2];
+	unsigned int i;
+	void *ret;
+
+	for (i = 0; i < ARRAY_SIZE(thread); i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, flip, g), 0);
+	/* Events that were lost are status 1. */
+	for (i = 0; i < 2; i++)
+		assert_in_range(gmem("trace --seconds %u >/dev/null", i), 0, 1);
+	__atomic_store_n(&enough, true, __ATOMIC_RELAXED);
+	for (i = 0; i < ARRAY_SIZE(thread); i++) {
+		pthread_join(thread[i], &ret);
+		assert_null(ret);
+	}
+	gmem_close(g);
+}
+
 static void event_names(void **state)
 {
 	struct json_object *o = gmem_json(0, "trace --list");
@@ -496,7 +532,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		TEST(screens), TEST(colours), TEST(of_one_file), TEST(of_one_event),
 		TEST(each_end), TEST(no_reader), TEST(left_behind), TEST(hostile_names),
-		TEST(lost_events), TEST(event_names),
+		TEST(lost_events), TEST(without_end), TEST(event_names),
 	};
 
 	if (kvm_open())
