@@ -115,7 +115,17 @@ static void results(struct check *c, const struct file *f, const struct finding 
 		result(c, f, v[i].what, v[i].is, v[i].should);
 }
 
-#define RUN_CHECKS	7
+static uint64_t on_nodes(const struct file *f)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < f->nr_nodes; i++)
+		sum += f->node[i].bytes;
+	return sum;
+}
+
+#define RUN_CHECKS	8
 
 static void compare_runs(const struct file *f, const struct gmem_run *runs, size_t nr,
 			 struct finding v[RUN_CHECKS])
@@ -144,6 +154,8 @@ static void compare_runs(const struct file *f, const struct gmem_run *runs, size
 				 file_stat(f, GMEM_STAT_BLOCKS_1G) * GIB };
 	v[5] = (struct finding){ "runs that go on in the next", alike, 0 };
 	v[6] = (struct finding){ "st_blocks", f->held, file_stat(f, GMEM_STAT_ALLOCATED) };
+	v[7] = (struct finding){ "memory of all nodes", on_nodes(f),
+				 file_stat(f, GMEM_STAT_ALLOCATED) };
 }
 
 /*

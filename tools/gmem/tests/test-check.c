@@ -23,6 +23,7 @@ const struct argp_child common_options[] = { { } };
 
 static const struct file healthy = {
 	.pid = 10, .fd = 3, .openers = 1, .held = 4 * MIB + PAGE,
+	.nr_nodes = 2, .node = { { 0, 4 * MIB }, { 3, PAGE } },
 	.stats.value = {
 		[GMEM_STAT_INO] = 7, [GMEM_STAT_SIZE] = 8 * MIB,
 		[GMEM_STAT_FLAGS] = 1ULL << 33, [GMEM_STAT_ALLOCATED] = 4 * MIB + PAGE,
@@ -210,7 +211,7 @@ static int setup(void **state)
 static void nothing_wrong(void **state)
 {
 	assert_int_equal(check(), DONE);
-	assert_int_equal(number("checks"), 4 + 4 + 1 + 7 + 3);
+	assert_int_equal(number("checks"), 4 + 4 + 1 + 8 + 3);
 	assert_int_equal(number("failed"), 0);
 	assert_int_equal(number("busy"), 0);
 	assert_int_equal(number("skipped"), 0);
@@ -241,6 +242,14 @@ static void one_page_too_many(void **state)
 	assert_false(passed("runs that are private and present"));
 	assert_false(passed("runs that are shared and present"));
 	assert_int_equal(number("failed"), 2);
+}
+
+static void another_node(void **state)
+{
+	world.file[0].node[1].bytes += PAGE;
+	assert_int_equal(check(), FAILED);
+	assert_false(passed("memory of all nodes"));
+	assert_int_equal(number("failed"), 1);
 }
 
 /* Counters have orphans in them and no file has: so many, and no more. */
@@ -336,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup(nothing_wrong, setup),
 		cmocka_unit_test_setup(more_shared_than_held, setup),
 		cmocka_unit_test_setup(one_page_too_many, setup),
+		cmocka_unit_test_setup(another_node, setup),
 		cmocka_unit_test_setup(orphans, setup),
 		cmocka_unit_test_setup(a_file_nobody_sees, setup),
 		cmocka_unit_test_setup(broken_lists, setup),

@@ -57,7 +57,8 @@ static void wrong_options(void **state)
 		"convert 1/1 --private --shared", "convert 1/1 --private --size 0",
 		"convert 1/1 --private --offset 1X", "convert 1/1 --private --offset 010M",
 		"punch 1/1 --size 00", "punch 1/1 --size 0xM", "punch", "populate", "check 1/1 2/2",
-		"top x", "top", "top --interval 0", "trace 1/1 2/2", "trace --event ../x", "trace --event=",
+		"top x", "top", "top --interval 0", "trace 1/1 2/2",
+		"trace --event ../x", "trace --event=",
 		"info --nothing", "bench 4k", "bench pages --size 0", "bench --size 3G",
 	};
 	unsigned int i;
@@ -561,11 +562,11 @@ static void invariants(void **state)
 	assert_int_equal(number(o, "failed"), 0);
 	assert_int_equal(number(o, "busy"), 0);
 	assert_int_equal(number(o, "skipped"), 0);
-	/* Of three files 4 in numbers and 4 of blocks, of two of them 7 of runs; 4 in all. */
-	assert_int_equal(number(o, "checks"), 3 * (4 + 4) + 2 * 7 + 4);
+	/* Of three files 4 in numbers and 4 of blocks, of two of them 8 of runs; 4 in all. */
+	assert_int_equal(number(o, "checks"), 3 * (4 + 4) + 2 * 8 + 4);
 	json_object_put(o);
 	assert_int_equal(gmem("check %s", name_of(mixed)), 0);
-	assert_string_equal(out, "16 checks, 0 failed, 0 files busy\n");
+	assert_string_equal(out, "17 checks, 0 failed, 0 files busy\n");
 	gmem_close(plain);
 	gmem_close(pages);
 	gmem_close(mixed);
