@@ -56,7 +56,7 @@ make_pack_tools() {
 	tools_build pack
 	DESTDIR=$root meson install -C "$BUILD/tools-pack"
 	for f in lib/gmem/tests/libgmem-kernel gmem/man/gmem-example \
-		 gmem/tests/gmem-tool{,-bench,-examples,-live,-many,-rights,-stock}; do
+		 gmem/tests/gmem-tool{,-bench,-examples,-files,-live,-many,-rights,-stock}; do
 		cp "$BUILD/tools-pack/$f" "$dest"
 	done
 	cp "$BUILD/tools-pack/gmem/man/examples" "$root/usr/share/gmem/"

@@ -11,16 +11,11 @@ static int by_ino(const void *a, const void *b)
 	return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
 
-static struct listed *find(const struct blocks *b, uint64_t ino)
+struct listed *blocks_of(const struct blocks *b, uint64_t ino)
 {
 	const struct listed key = { .ino = ino };
 
 	return bsearch(&key, b->file, b->nr, sizeof(key), by_ino);
-}
-
-const struct listed *blocks_of(const struct blocks *b, uint64_t ino)
-{
-	return find(b, ino);
 }
 
 /* ino index order pfn state live-pages references: that, or a line that makes no sense */
@@ -41,7 +36,7 @@ static bool read_line(struct blocks *b, char *line)
 	}
 	if (line || (value[2] != 0 && value[2] != 9 && value[2] != 18))
 		return false;
-	file = find(b, value[0]);
+	file = blocks_of(b, value[0]);
 	if (file) {
 		file->count[value[2] / 9]++;
 		file->live += value[5];

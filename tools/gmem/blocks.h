@@ -23,7 +23,7 @@ struct blocks {
  */
 bool blocks_read(const char *path, const struct files *files, struct blocks *b);
 /* What it has about an inode that was among the files. */
-const struct listed *blocks_of(const struct blocks *b, uint64_t ino);
+struct listed *blocks_of(const struct blocks *b, uint64_t ino);
 void blocks_free(struct blocks *b);
 
 #endif /* BLOCKS_H */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <pty.h>
@@ -249,4 +250,95 @@ struct gmem *create_mixed(void)
 	assert_int_equal(gmem_convert(g, 8 * MIB + PAGE, PAGE, false, NULL, NULL), 0);
 	assert_int_equal(gmem_convert(g, 40 * MIB, PAGE, false, NULL, NULL), 0);
 	return g;
+}
+
+struct json_object *listed(struct json_object *list, const struct gmem *g)
+{
+	struct json_object *files = member(list, "files"), *one;
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(files); i++) {
+		one = json_object_array_get_idx(files, i);
+		if (!strcmp(text(one, "file"), name_of(g)))
+			return one;
+	}
+	fail_msg("%s is missing", name_of(g));
+	return NULL;
+}
+
+void agree(struct json_object *o, const struct gmem *g)
+{
+	static const char * const keys[][2] = {
+		{ "ino", "ino" }, { "size", "gmem-size" }, { "allocated", "gmem-allocated" },
+		{ "private", "gmem-private" }, { "shared", "gmem-shared" },
+		{ "live", "gmem-live" }, { "blocks_4k", "gmem-blocks-4k" },
+		{ "blocks_2m", "gmem-blocks-2m" }, { "blocks_1g", "gmem-blocks-1g" },
+		{ "reserved", "gmem-reserved" }, { "conversions", "gmem-conversions" },
+		{ "eagain", "gmem-eagain" }, { "vmemmap", "gmem-vmemmap" },
+		{ "bindings", "gmem-bindings" }, { "poisoned", "gmem-poisoned" },
+	};
+	struct json_object *nodes = member(o, "nodes");
+	uint64_t on_nodes = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++)
+		assert_int_equal(number(o, keys[i][0]), kernel_says(g, keys[i][1]));
+	for (i = 0; i < json_object_array_length(nodes); i++)
+		on_nodes += number(json_object_array_get_idx(nodes, i), "held");
+	assert_int_equal(on_nodes, held(g));
+	assert_int_equal(number(o, "held"), held(g));
+	assert_int_equal(number(o, "pid"), getpid());
+	assert_string_equal(text(o, "command"), program_invocation_short_name);
+}
+
+static const struct {
+	uint64_t offset, size;
+	bool private, present;
+} mixed_runs[] = {
+	{ 0, 4 * MIB, true, true },
+	{ 4 * MIB, 2 * MIB, false, true },
+	{ 6 * MIB, 2 * MIB + PAGE, true, true },
+	{ 8 * MIB + PAGE, PAGE, false, true },
+	{ 8 * MIB + 2 * PAGE, 24 * MIB - 2 * PAGE, true, true },
+	{ 32 * MIB, 8 * MIB, true, false },
+	{ 40 * MIB, PAGE, false, false },
+	{ 40 * MIB + PAGE, 24 * MIB - PAGE, true, false },
+};
+
+void assert_mixed_runs(const struct gmem *g)
+{
+	struct json_object *o = gmem_json(0, "map %s", name_of(g)), *runs = member(o, "runs"), *r;
+	unsigned int i;
+
+	agree(member(o, "stat"), g);
+	assert_int_equal(json_object_array_length(runs), ARRAY_SIZE(mixed_runs));
+	for (i = 0; i < ARRAY_SIZE(mixed_runs); i++) {
+		r = json_object_array_get_idx(runs, i);
+		assert_int_equal(number(r, "offset"), mixed_runs[i].offset);
+		assert_int_equal(number(r, "size"), mixed_runs[i].size);
+		assert_int_equal(json_object_get_boolean(member(r, "private")),
+				 mixed_runs[i].private);
+		assert_int_equal(json_object_get_boolean(member(r, "present")),
+				 mixed_runs[i].present);
+		assert_int_equal(number(r, "block"), mixed_runs[i].present ? 2 * MIB : 0);
+	}
+	json_object_put(o);
+}
+
+void write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+void read_whole(const char *path, char *buf, size_t size)
+{
+	FILE *in = fopen(path, "r");
+
+	assert_non_null(in);
+	buf[fread(buf, 1, size - 1, in)] = 0;
+	fclose(in);
 }

@@ -60,5 +60,15 @@ struct gmem *create(uint64_t size, uint64_t block, enum gmem_source source, unsi
  * are shared, and a page at 40M, which is absent. All else is private.
  */
 struct gmem *create_mixed(void);
+/* What map says of it. */
+void assert_mixed_runs(const struct gmem *g);
+
+/* The object of a file in what list or top printed. */
+struct json_object *listed(struct json_object *list, const struct gmem *g);
+/* To the byte what the kernel says. */
+void agree(struct json_object *o, const struct gmem *g);
+
+void write_text(const char *path, const char *text);
+void read_whole(const char *path, char *buf, size_t size);
 
 #endif /* COMMON_H */

@@ -494,22 +494,22 @@ static void parse_nodes(void **state)
 {
 	static const char three[] = "ino:\t1\ngmem-node7:\t4096\ngmem-nodes:\t9\n"
 		"gmem-node0:\t2097152\nnonsense\ngmem-node12:\t1\n";
+	static const struct {
+		int node;
+		uint64_t bytes;
+	} want[3] = { { 0, 2097152 }, { 7, 4096 }, { 12, 1 } };
 	uint64_t bytes = 5;
-	int node = -1;
+	int node = -1, i;
 
 	assert_int_equal(NODE("gmem-size:\t4096\n"), 0);
 	assert_int_equal(NODE(""), 0);
 	assert_int_equal(node, -1);
 	assert_int_equal(bytes, 5);
-	assert_int_equal(NODE(three), 1);
-	assert_int_equal(node, 0);
-	assert_int_equal(bytes, 2097152);
-	assert_int_equal(NODE(three), 1);
-	assert_int_equal(node, 7);
-	assert_int_equal(bytes, 4096);
-	assert_int_equal(NODE(three), 1);
-	assert_int_equal(node, 12);
-	assert_int_equal(bytes, 1);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(NODE(three), 1);
+		assert_int_equal(node, want[i].node);
+		assert_int_equal(bytes, want[i].bytes);
+	}
 	assert_int_equal(NODE(three), 0);
 	assert_int_equal(node, 12);
 	node = -1;
